@@ -1,0 +1,51 @@
+"""A model registry for Flower: every round becomes a verified version with its past.
+
+One line adopts it::
+
+    strategy = RegistryStrategy(FedAvg())
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flwr_registry.checkpointing import CheckpointManager as CheckpointManager
+    from flwr_registry.checkpointing import EveryNRounds as EveryNRounds
+    from flwr_registry.records import ModelVersion as ModelVersion
+    from flwr_registry.registry import ModelRegistry as ModelRegistry
+    from flwr_registry.strategy import RegistryStrategy as RegistryStrategy
+    from flwr_registry.validation import ModelValidator as ModelValidator
+    from flwr_registry.weights import Weights as Weights
+
+_PLACES = {
+    "CheckpointManager": "checkpointing",
+    "EveryNRounds": "checkpointing",
+    "ModelRegistry": "registry",
+    "ModelValidator": "validation",
+    "ModelVersion": "records",
+    "RegistryError": "errors",
+    "RegistryStrategy": "strategy",
+    "Weights": "weights",
+    "errors": "",
+}
+
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("flwr-registry")
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_PLACES[name] or name}")
+    value = getattr(module, name) if _PLACES[name] else module
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

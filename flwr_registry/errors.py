@@ -1,0 +1,175 @@
+"""Every error that flwr_registry raises on purpose.
+
+::
+
+    RegistryError
+    ├── InvalidNameError            a name or key breaks its pattern (a ValueError)
+    ├── InvalidReferenceError       no reference to a version (a ValueError)
+    ├── ModelNotFoundError          no such model, version or alias
+    │   └── NoProductionModelError  the model has no production version
+    ├── DuplicateVersionError       the version exists with other bytes
+    ├── InvalidStateError           the version's status forbids the verb
+    ├── RollbackError               there is nothing to roll back to
+    ├── IntegrityError              stored bytes are not those that were registered
+    │   └── WeightsFormatError      a file that is no sound safetensors file
+    ├── ValidationError             a model failed validation and ``on_invalid="raise"``
+    ├── CheckpointError             a checkpoint that cannot be read or does not fit
+    ├── StorageError                the storage refused or failed
+    │   └── ObjectNotFoundError     nothing is stored under the key
+    ├── DatabaseError               the database refused or failed
+    │   └── SchemaVersionError      the database belongs to another release
+    └── StrategyError               an object that cannot be wrapped (a TypeError)
+        └── WrapperOrderError       a RegistryStrategy that is not the outermost wrapper
+
+Facts are attributes, so a caller never parses a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "CheckpointError",
+    "DatabaseError",
+    "DuplicateVersionError",
+    "IntegrityError",
+    "InvalidNameError",
+    "InvalidReferenceError",
+    "InvalidStateError",
+    "ModelNotFoundError",
+    "NoProductionModelError",
+    "ObjectNotFoundError",
+    "RegistryError",
+    "RollbackError",
+    "SchemaVersionError",
+    "StorageError",
+    "StrategyError",
+    "ValidationError",
+    "WeightsFormatError",
+    "WrapperOrderError",
+]
+
+
+class RegistryError(Exception):
+    """Root of every error of this package."""
+
+
+class InvalidNameError(RegistryError, ValueError):
+    """A name breaks the pattern of its kind; nothing was written."""
+
+
+class InvalidReferenceError(RegistryError, ValueError):
+    """A text does not name a version in any of the accepted forms."""
+
+
+class ModelNotFoundError(RegistryError):
+    """No model, version or alias answers to the reference.
+
+    Attributes
+    ----------
+    reference : str
+        What was asked for.
+    """
+
+    def __init__(self, message: str, *, reference: str = "") -> None:
+        super().__init__(message)
+        self.reference = reference
+
+
+class NoProductionModelError(ModelNotFoundError):
+    """The model exists, but no version of it is in production."""
+
+
+class DuplicateVersionError(RegistryError):
+    """The version is registered already, with other bytes.
+
+    Attributes
+    ----------
+    version : str
+        The version that is taken.
+    """
+
+    def __init__(self, message: str, *, version: str = "") -> None:
+        super().__init__(message)
+        self.version = version
+
+
+class InvalidStateError(RegistryError):
+    """The version's status does not allow the verb."""
+
+
+class RollbackError(RegistryError):
+    """No earlier production version exists to go back to."""
+
+
+class IntegrityError(RegistryError):
+    """Stored bytes differ from those that were registered.
+
+    Attributes
+    ----------
+    key : str
+        The storage key of the damaged object, empty when the bytes came from elsewhere.
+    """
+
+    def __init__(self, message: str, *, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class WeightsFormatError(IntegrityError):
+    """Bytes that are no sound safetensors file: damaged, truncated or hostile."""
+
+
+class ValidationError(RegistryError):
+    """A model failed validation.
+
+    Attributes
+    ----------
+    errors : tuple of str
+        Every error that the validator found.
+    """
+
+    def __init__(self, message: str, *, errors: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.errors = tuple(errors)
+
+
+class CheckpointError(RegistryError):
+    """A checkpoint cannot be read, or does not fit the run."""
+
+
+class StorageError(RegistryError):
+    """The storage refused or failed an operation.
+
+    Attributes
+    ----------
+    key : str
+        The key that was worked on.
+    """
+
+    def __init__(self, message: str, *, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class ObjectNotFoundError(StorageError):
+    """Nothing is stored under the key."""
+
+
+class DatabaseError(RegistryError):
+    """The database refused or failed an operation."""
+
+
+class SchemaVersionError(DatabaseError):
+    """The database's schema belongs to another release of flwr_registry."""
+
+
+class StrategyError(RegistryError, TypeError):
+    """An object that RegistryStrategy cannot wrap."""
+
+
+class WrapperOrderError(StrategyError):
+    """RegistryStrategy is not the outermost wrapper.
+
+    Inside a differential-privacy wrapper it would record the model before the noise.
+    """

@@ -1,0 +1,176 @@
+"""Storage on any fsspec URL: object stores, memory, sftp and the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import fsspec
+
+from flwr_registry.errors import ObjectNotFoundError, RegistryError, StorageError
+from flwr_registry.records import StoredObject
+from flwr_registry.storage.storage_backend import Content, check_key, complete_key
+
+__all__ = ["FsspecStorage", "translated"]
+
+_WHOLE_ON_CLOSE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci"}
+_READ_BYTES = 4 * 1024 * 1024
+
+
+class FsspecStorage:
+    """Objects under one fsspec URL.
+
+    Object stores show an object when its file is closed; everywhere else it is written
+    under a temporary name first and moved.
+
+    Parameters
+    ----------
+    url : str
+        For example ``s3://bucket/prefix``, ``gs://bucket/prefix`` or ``memory://root``.
+    **options
+        Handed to the file system, as in `fsspec.open`.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self._url = _without_credentials(url.rstrip("/"))
+        with translated("", "open the storage " + self._url):
+            self._fs, root = fsspec.core.url_to_fs(
+                url, use_listings_cache=False, **options
+            )
+        self._root = root.rstrip("/")
+        protocols = self._fs.protocol
+        names = {protocols} if isinstance(protocols, str) else set(protocols)
+        self._whole_on_close = bool(names & _WHOLE_ON_CLOSE)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._url!r})"
+
+    @property
+    def url(self) -> str:
+        """The absolute place of the root, without credentials."""
+        return self._url
+
+    def save(self, key: str, content: Content) -> StoredObject:
+        """Make `content` durable under `key`, replacing what was there in one step.
+
+        The content is gone over twice: the digest may be part of the key, and an object
+        store wants the key first.
+        """
+        sha256 = _digest_of(content)
+        key = complete_key(key, sha256)
+        path = self._path(key)
+        folder, _, name = path.rpartition("/")
+        temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
+        with translated(key, "save"):
+            if self._whole_on_close:
+                self._write(path, content)
+            else:
+                self._fs.makedirs(folder, exist_ok=True)
+                self._write(temporary, content)
+                self._fs.mv(temporary, path)
+        return StoredObject(key, content.size_bytes, sha256)
+
+    def load(self, key: str, *, max_bytes: int | None = None) -> bytearray:
+        """Read an object into one buffer."""
+        with self.open(key) as file, translated(key, "load"):
+            size = file.seek(0, 2)
+            file.seek(0)
+            if max_bytes is not None and size > max_bytes:
+                raise StorageError(
+                    f"{key} in {self.url} has {size} bytes, more than the {max_bytes} "
+                    "that it may have",
+                    key=key,
+                )
+            return _read_whole(file, size, key)
+
+    def open(self, key: str) -> BinaryIO:
+        """Open an object for reading; the file can seek."""
+        with translated(key, "open"):
+            file = self._fs.open(self._path(check_key(key)), "rb")
+            return cast(BinaryIO, file)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; it is no error when there is none."""
+        with translated(key, "delete"), suppress(FileNotFoundError):
+            self._fs.rm_file(self._path(check_key(key)))
+
+    def exists(self, key: str) -> bool:
+        """Tell whether an object is stored under the key."""
+        with translated(key, "look up"):
+            return bool(self._fs.isfile(self._path(check_key(key))))
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
+        folder = self._path(check_key(prefix)) if prefix else self._root
+        with translated(prefix, "list"):
+            paths = self._fs.find(folder) if self._fs.isdir(folder) else []
+        start = len(self._root) + 1
+        keys = (path[start:] for path in sorted(paths))
+        return (key for key in keys if not _is_temporary(key))
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}"
+
+    def _write(self, path: str, content: Content) -> None:
+        file = self._fs.open(path, "wb")
+        try:
+            for piece in content:
+                file.write(piece)
+        except BaseException:
+            # Closing would publish a truncated object that looks complete.
+            with suppress(Exception):
+                file.discard()
+            with suppress(Exception):
+                self._fs.rm_file(path)
+            raise
+        file.close()
+
+
+@contextmanager
+def translated(key: str, verb: str) -> Iterator[None]:
+    """Turn what a file system raises into this package's errors."""
+    try:
+        yield
+    except (RegistryError, KeyboardInterrupt, SystemExit):
+        raise
+    except FileNotFoundError as error:
+        raise ObjectNotFoundError(
+            f"cannot {verb} {key}: it is not stored", key=key
+        ) from error
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise StorageError(f"cannot {verb} {key}: {reason}".strip(), key=key) from error
+
+
+def _read_whole(file: BinaryIO, size: int, key: str) -> bytearray:
+    buffer = bytearray(size)
+    view = memoryview(buffer)
+    filled = 0
+    while filled < size:
+        count = file.readinto(view[filled : filled + _READ_BYTES])  # type: ignore[attr-defined]
+        if not count:
+            raise StorageError(
+                f"cannot load {key}: it ended after {filled} of {size} bytes", key=key
+            )
+        filled += count
+    return buffer
+
+
+def _digest_of(content: Content) -> str:
+    digest = hashlib.sha256()
+    for piece in content:
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _is_temporary(key: str) -> bool:
+    return key.rpartition("/")[2].startswith(".")
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -1,0 +1,131 @@
+"""Storage in a folder of this machine, durable through power loss."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from flwr_registry.records import StoredObject
+from flwr_registry.storage.fsspec_storage import FsspecStorage, translated
+from flwr_registry.storage.storage_backend import (
+    Content,
+    StorageBackend,
+    check_key,
+    complete_key,
+)
+
+__all__ = ["LocalStorage", "storage_from_url"]
+
+_NO_DIGEST = "0" * 64
+
+
+class LocalStorage(FsspecStorage):
+    """Objects as files below one folder.
+
+    A save writes a temporary file in the target's own folder, flushes it to the disk,
+    renames it, and flushes every folder that changed: without the flushes a power loss
+    takes files that were acknowledged.
+
+    Parameters
+    ----------
+    root : str or path
+        The folder; made at the first save.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self._folder = Path(os.path.abspath(Path(root).expanduser()))
+        super().__init__(self._folder.as_uri())
+        self._root = str(self._folder)
+        self._url = str(self._folder)
+
+    def save(self, key: str, content: Content) -> StoredObject:
+        """Make `content` durable under `key`, replacing what was there in one step."""
+        folder = (self._folder / complete_key(key, _NO_DIGEST)).parent
+        temporary = folder / f".{uuid.uuid4().hex}.tmp"
+        with translated(key, f"save to {self._folder} the object"):
+            try:
+                sha256 = _write_durably(temporary, content)
+                key = complete_key(key, sha256)
+                os.replace(temporary, self._folder / key)
+            except BaseException:
+                with suppress(OSError):
+                    temporary.unlink()
+                raise
+            _flush_folder(folder)
+        return StoredObject(key, content.size_bytes, sha256)
+
+    def delete(self, key: str) -> None:
+        """Remove an object, and folders that it leaves empty."""
+        path = self._folder / check_key(key)
+        with translated(key, "delete"):
+            if not path.exists():
+                return
+            path.unlink()
+            _flush_folder(path.parent)
+        self._remove_empty(path.parent)
+
+    def _remove_empty(self, folder: Path) -> None:
+        with suppress(OSError):
+            while folder != self._folder:
+                folder.rmdir()
+                folder = folder.parent
+
+
+def storage_from_url(url: str | os.PathLike[str]) -> StorageBackend:
+    """Open the storage at a URL or in a local folder.
+
+    Parameters
+    ----------
+    url : str or path
+        A path, ``file://`` URL or any other fsspec URL.
+    """
+    text = os.fspath(url)
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    return FsspecStorage(text) if "://" in text else LocalStorage(text)
+
+
+def _write_durably(path: Path, content: Content) -> str:
+    digest = hashlib.sha256()
+    with open(_create(path), "wb", buffering=0) as file:
+        for piece in content:
+            digest.update(piece)
+            remaining = piece
+            while remaining:
+                remaining = remaining[file.write(remaining) :]
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _create(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    _make_folder(path.parent)
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        # Another process removed the folder while it was still empty.
+        _make_folder(path.parent)
+        return os.open(path, flags, 0o666)
+
+
+def _make_folder(folder: Path) -> None:
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for made in reversed(missing):
+        made.mkdir(exist_ok=True)
+        _flush_folder(made.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,127 @@
+"""The seam to the bytes, and what every storage promises."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, runtime_checkable
+
+from flwr_registry.errors import InvalidNameError
+from flwr_registry.records import StoredObject
+
+__all__ = [
+    "DIGEST",
+    "BytesContent",
+    "Content",
+    "StorageBackend",
+    "check_key",
+    "complete_key",
+]
+
+DIGEST = "{digest}"
+"""In the key of a save: the first 12 digits of the content's SHA-256."""
+
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,199}")
+_MAX_KEY_CHARACTERS = 900
+
+
+class Content(Protocol):
+    """Bytes to be saved: their length is known, and they can be gone over again."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of all slices together."""
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """The bytes from first to last, in slices."""
+
+
+@dataclass(frozen=True, slots=True)
+class BytesContent:
+    """Content that is in memory as one `bytes` object."""
+
+    data: bytes
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the data."""
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """The data as one slice."""
+        yield memoryview(self.data)
+
+
+@runtime_checkable
+class StorageBackend(Protocol):
+    """Bytes under keys. Keys are relative to one root and checked by `check_key`.
+
+    Promises of every implementation: an object is there whole or not at all; what
+    `save` returned is durable; a missing object is an error, never other bytes; `list`
+    and `exists` see every finished `save` and `delete` of any process at once.
+    """
+
+    @property
+    def url(self) -> str:
+        """The absolute place of the root, without credentials."""
+
+    def save(self, key: str, content: Content) -> StoredObject:
+        """Make `content` durable under `key`, replacing what was there in one step.
+
+        Parameters
+        ----------
+        key : str
+            May hold `DIGEST`, which becomes the first 12 digits of the digest.
+        content : Content
+            Read at least once, in slices; never held whole.
+
+        Raises
+        ------
+        StorageError
+            Nothing of this content is visible then.
+        """
+
+    def load(self, key: str, *, max_bytes: int | None = None) -> bytearray:
+        """Read an object into one buffer.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            When nothing is stored there.
+        StorageError
+            When it is longer than `max_bytes`, or cannot be read.
+        """
+
+    def open(self, key: str) -> BinaryIO:
+        """Open an object for reading; the file can seek."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object; it is no error when there is none."""
+
+    def exists(self, key: str) -> bool:
+        """Tell whether an object is stored under the key."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
+
+
+def check_key(key: str) -> str:
+    """Return `key` when it is safe and portable.
+
+    Raises
+    ------
+    InvalidNameError
+        For anything but parts of ``A-Z a-z 0-9 . _ ~ -`` joined by ``/``: no absolute
+        path, no empty part, no leading dot, no ``..``.
+    """
+    parts = key.split("/") if isinstance(key, str) else []
+    sound = all(_PART.fullmatch(part) and ".." not in part for part in parts)
+    if not parts or not sound or len(key) > _MAX_KEY_CHARACTERS:
+        raise InvalidNameError(f"{key!r} is no storage key")
+    return key
+
+
+def complete_key(key: str, sha256: str) -> str:
+    """Put a digest into a key that asks for it, and check the result."""
+    return check_key(key.replace(DIGEST, sha256[:12]))

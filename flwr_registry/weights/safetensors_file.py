@@ -1,0 +1,239 @@
+"""Weights as a safetensors file, written as slices and read as views.
+
+The format: 8 bytes little-endian header length, a JSON header, the tensors' bytes
+(https://huggingface.co/docs/safetensors, "Format"). What the format cannot say (byte
+order, memory order, dtypes that it lacks) is kept in its metadata, so that reading
+gives back exactly what was written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flwr_registry.errors import WeightsFormatError
+from flwr_registry.weights.architecture import Architecture
+from flwr_registry.weights.named_arrays import Weights
+from flwr_registry.weights.safetensors_header import (
+    DTYPES,
+    HEADER_ALIGNMENT,
+    LENGTH_BYTES,
+    Entry,
+    parse_header,
+)
+
+__all__ = ["SLICE_BYTES", "SafetensorsContent", "decode", "encode"]
+
+SLICE_BYTES = 4 * 1024 * 1024
+"""Slices this long keep hashing and writing out of the way of other threads."""
+
+_PREFIX = "flwr_registry."
+_LAYOUT, _CAST_BACK, _OPAQUE = (
+    _PREFIX + key for key in ("layout", "cast_back", "opaque")
+)
+_FINGERPRINT = _PREFIX + "fingerprint"
+_CODES = {dtype: code for code, dtype in DTYPES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class SafetensorsContent:
+    """The slices of a safetensors file, made from views of the arrays.
+
+    Attributes
+    ----------
+    header : bytes
+        Length and JSON header.
+    arrays : tuple of numpy.ndarray
+        In the order of the file.
+    size_bytes : int
+        Length of the file.
+    """
+
+    header: bytes
+    arrays: tuple[NDArray[Any], ...]
+    size_bytes: int
+
+    def __iter__(self) -> Iterator[memoryview]:
+        yield memoryview(self.header)
+        for array in self.arrays:
+            yield from _slices(array)
+
+
+def encode(weights: Weights) -> SafetensorsContent:
+    """Lay weights out as a safetensors file; the same weights give the same bytes.
+
+    Tensors lie in falling order of item size, which keeps each of them aligned; the
+    header lists them in their own order.
+
+    Parameters
+    ----------
+    weights : Weights
+        Arrays in C order and native byte order are not copied; of others one slice at a
+        time is.
+    """
+    in_file = sorted(weights, key=lambda name: -_stored_item_size(weights[name]))
+    starts, end = {}, 0
+    for name in in_file:
+        starts[name] = end
+        end += weights[name].nbytes
+    header: dict[str, Any] = {"__metadata__": _metadata_of(weights)}
+    for name, array in weights.items():
+        code = _CODES.get(_little_endian(array.dtype))
+        header[name] = {
+            "dtype": code or "U8",
+            "shape": list(array.shape) if code else [array.nbytes],
+            "data_offsets": [starts[name], starts[name] + array.nbytes],
+        }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % HEADER_ALIGNMENT)
+    prefix = len(text).to_bytes(LENGTH_BYTES, "little") + text
+    arrays = tuple(weights[name] for name in in_file)
+    return SafetensorsContent(prefix, arrays, len(prefix) + end)
+
+
+def decode(buffer: bytes | bytearray | memoryview) -> Weights:
+    """Read a safetensors file as views of its buffer.
+
+    Parameters
+    ----------
+    buffer : bytes-like
+        The whole file.
+
+    Raises
+    ------
+    WeightsFormatError
+        For a damaged, truncated or hostile file; the message says what is wrong.
+    """
+    entries, metadata, start = parse_header(buffer)
+    layout = _json_mapping(metadata, _LAYOUT)
+    arrays = {
+        entry.name: _array_of(buffer, start, entry, layout.get(entry.name))
+        for entry in entries
+    }
+    cast_back = _json_mapping(metadata, _CAST_BACK)
+    for dtype in cast_back.values():
+        _checked_dtype(dtype)
+    return Weights(arrays, opaque=metadata.get(_OPAQUE) == "true", cast_back=cast_back)
+
+
+def _metadata_of(weights: Weights) -> dict[str, str]:
+    metadata = {_FINGERPRINT: Architecture.of(weights).fingerprint}
+    if weights.opaque:
+        metadata[_OPAQUE] = "true"
+    else:
+        # transformers opens only files that say so.
+        metadata["format"] = "pt"
+    layout = {name: noted for name in weights if (noted := _layout_of(weights[name]))}
+    if layout:
+        metadata[_LAYOUT] = _compact(layout)
+    if weights.cast_back:
+        metadata[_CAST_BACK] = _compact(dict(weights.cast_back))
+    return metadata
+
+
+def _layout_of(array: NDArray[Any]) -> dict[str, Any]:
+    """What the format cannot say of an array; empty for nearly all arrays."""
+    noted: dict[str, Any] = {}
+    stored = _little_endian(array.dtype)
+    if stored not in _CODES:
+        noted = {"dtype": array.dtype.str, "shape": list(array.shape)}
+    elif stored != array.dtype:
+        noted = {"dtype": array.dtype.str}
+    if array.flags.f_contiguous and not array.flags.c_contiguous:
+        noted["order"] = "F"
+    return noted
+
+
+def _slices(array: NDArray[Any]) -> Iterator[memoryview]:
+    stored = array.dtype
+    if _little_endian(array.dtype) in _CODES:
+        stored = _little_endian(array.dtype)
+    if not array.nbytes:
+        return
+    if array.flags.c_contiguous and stored == array.dtype:
+        flat = array.reshape(-1).view(np.uint8)
+        for start in range(0, flat.size, SLICE_BYTES):
+            yield flat[start : start + SLICE_BYTES].data
+        return
+    blocks = np.nditer(
+        array,
+        flags=["external_loop", "buffered"],
+        op_flags=["readonly"],
+        op_dtypes=stored,
+        order="C",
+        casting="equiv",
+        buffersize=max(1, SLICE_BYTES // array.itemsize),
+    )
+    for block in blocks:
+        # The iterator fills the same buffer again for the next block.
+        yield np.array(block, dtype=stored).view(np.uint8).data
+
+
+def _array_of(
+    buffer: bytes | bytearray | memoryview,
+    start: int,
+    entry: Entry,
+    layout: Any,
+) -> NDArray[Any]:
+    count = (entry.end - entry.begin) // entry.dtype.itemsize
+    flat = np.frombuffer(buffer, entry.dtype, count, start + entry.begin)
+    array = flat.reshape(entry.shape)
+    if layout is None:
+        return array
+    if not isinstance(layout, dict):
+        raise WeightsFormatError(
+            f"the layout note of array {entry.name!r} is no object"
+        )
+    dtype = _checked_dtype(layout.get("dtype", entry.dtype.str))
+    if "shape" in layout:
+        array = _reinterpreted(array, dtype, layout["shape"], entry.name)
+    order = "F" if layout.get("order") == "F" else "C"
+    return np.asarray(array, dtype=dtype, order=order)  # type: ignore[call-overload,no-any-return]
+
+
+def _reinterpreted(
+    array: NDArray[Any], dtype: np.dtype[Any], shape: Any, name: str
+) -> NDArray[Any]:
+    try:
+        return array.copy().view(dtype).reshape(tuple(shape))
+    except (TypeError, ValueError) as error:
+        raise WeightsFormatError(
+            f"the layout note of array {name!r} does not fit its bytes"
+        ) from error
+
+
+def _checked_dtype(text: Any) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(text) if isinstance(text, str) else None
+    except (TypeError, ValueError):
+        dtype = None
+    if dtype is None or dtype.hasobject or dtype.names is not None:
+        raise WeightsFormatError(f"{str(text)[:80]!r} is no dtype of an array")
+    return dtype
+
+
+def _json_mapping(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
+    try:
+        value = json.loads(metadata.get(key, "{}"))
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise WeightsFormatError(f"the file's metadata {key!r} is damaged")
+    return value
+
+
+def _little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype.newbyteorder("<")
+
+
+def _stored_item_size(array: NDArray[Any]) -> int:
+    return array.itemsize if _little_endian(array.dtype) in _CODES else 1
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
