@@ -1,6 +1,10 @@
 """Named arrays, their architecture and their file."""
 
-from flwr_registry.weights.architecture import Architecture, TensorSpec
+from flwr_registry.weights.architecture import (
+    Architecture,
+    TensorSpec,
+    counters_to_cast_back,
+)
 from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.safetensors_file import decode, encode
 from flwr_registry.weights.stored_weights import load_weights, save_weights
@@ -9,6 +13,7 @@ __all__ = [
     "Architecture",
     "TensorSpec",
     "Weights",
+    "counters_to_cast_back",
     "decode",
     "encode",
     "load_weights",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flwr_registry.weights.named_arrays import Weights
 
-__all__ = ["Architecture", "TensorSpec"]
+__all__ = ["Architecture", "TensorSpec", "counters_to_cast_back"]
 
 _INTEGER_KINDS = "iub"
 

@@ -1,0 +1,51 @@
+"""What a strategy returned for a round, told without one Flower type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flwr_registry.records import Contribution
+from flwr_registry.weights import Architecture, Weights
+
+__all__ = ["Aggregate", "Buffers", "same_buffers"]
+
+Buffers = tuple[bytes, ...]
+"""The immutable bytes behind a model's arrays: they tell one model from another."""
+
+
+def same_buffers(left: Buffers, right: Buffers) -> bool:
+    """Whether both are the same objects in memory, without comparing a byte."""
+    return len(left) == len(right) and all(
+        a is b for a, b in zip(left, right, strict=True)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """What a strategy returned for a round, as the adapters of both APIs hand it over.
+
+    Attributes
+    ----------
+    buffers : tuple of bytes
+        The bytes of the model; empty when there is none.
+    read_weights : callable
+        Views the model, given the architecture that it is expected to have; its errors
+        count as trouble of the registry.
+    train_metrics : mapping
+        What was aggregated beside the model.
+    contributions : sequence of Contribution
+        Of the nodes that answered.
+    lost_reasons : sequence of str
+        Failures that do not say whose they are.
+    privacy : tuple of float, optional
+        Epsilon and delta spent so far.
+    """
+
+    buffers: Buffers
+    read_weights: Callable[[Architecture | None], Weights | None]
+    train_metrics: Mapping[str, Any]
+    contributions: Sequence[Contribution]
+    lost_reasons: Sequence[str] = ()
+    privacy: tuple[float, float] | None = None

@@ -1,0 +1,143 @@
+"""Flower's arrays and metrics as ours, without copying an array."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from flwr.app import ArrayRecord
+from flwr.common import Parameters
+from numpy.typing import NDArray
+
+from flwr_registry.errors import WeightsFormatError
+from flwr_registry.strategy.aggregate import Buffers
+from flwr_registry.weights import Architecture, Weights, counters_to_cast_back
+
+__all__ = [
+    "array_view",
+    "buffers_of",
+    "metrics_of",
+    "weights_of",
+]
+
+_NPY_MAGIC = b"\x93NUMPY"
+
+
+def buffers_of(model: ArrayRecord | Parameters | None) -> Buffers:
+    """Take hold of a model's bytes; the record that holds them may be drained later."""
+    match model:
+        case ArrayRecord():
+            return tuple(array.data for array in model.values())
+        case Parameters():
+            return tuple(model.tensors)
+        case _:
+            return ()
+
+
+def weights_of(
+    model: ArrayRecord | Parameters | None,
+    names: Sequence[str] | None = None,
+    reference: Architecture | None = None,
+) -> Weights | None:
+    """View a model's arrays on Flower's own immutable bytes.
+
+    Parameters
+    ----------
+    model : ArrayRecord or Parameters or None
+        What a strategy returned.
+    names : sequence of str, optional
+        Names of legacy tensors, which have none; their positions otherwise.
+    reference : Architecture, optional
+        Tells which floats were integers before averaging.
+
+    Returns
+    -------
+    Weights or None
+        None when there is no model, or it has no arrays.
+
+    Raises
+    ------
+    WeightsFormatError
+        For bytes that are no array, or names that do not fit the number of tensors.
+    """
+    data = buffers_of(model)
+    if isinstance(model, ArrayRecord):
+        names = list(model)
+    else:
+        names = _names_for(len(data), names)
+    arrays = {
+        name: array_view(name, buffer)
+        for name, buffer in zip(names, data, strict=True)
+        if buffer
+    }
+    if not arrays:
+        return None
+    return Weights(
+        arrays,
+        opaque=_is_opaque(arrays, data),
+        cast_back=counters_to_cast_back(arrays, reference),
+    )
+
+
+def array_view(name: str, data: bytes) -> NDArray[Any]:
+    """View the array in a ``.npy`` image; other bytes are viewed as they are.
+
+    The image's own header is trusted and nothing else: arrays that passed through the
+    legacy API carry neither dtype nor shape beside it.
+    """
+    if not data.startswith(_NPY_MAGIC):
+        return np.frombuffer(data, np.uint8)
+    image = io.BytesIO(data)
+    try:
+        major, _ = np.lib.format.read_magic(image)
+        read = {
+            1: np.lib.format.read_array_header_1_0,
+            2: np.lib.format.read_array_header_2_0,
+        }[major]
+        shape, fortran_order, dtype = read(image)
+        if dtype.hasobject:
+            raise ValueError("it holds pickled objects")
+        flat = np.frombuffer(data, dtype, int(np.prod(shape)), image.tell())
+    except (KeyError, ValueError) as error:
+        raise WeightsFormatError(f"array {name!r} is unreadable: {error}") from error
+    return flat.reshape(shape, order="F" if fortran_order else "C")
+
+
+def metrics_of(record: Any) -> dict[str, Any]:
+    """Metrics as plain numbers, text and lists, without raw bytes."""
+    if not isinstance(record, Mapping):
+        return {}
+    return {
+        str(name): _plain(value)
+        for name, value in record.items()
+        if not isinstance(value, bytes)
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _names_for(count: int, names: Sequence[str] | None) -> Sequence[str]:
+    if names is None:
+        return [str(position) for position in range(count)]
+    if len(names) != count:
+        raise WeightsFormatError(
+            f"parameter_names has {len(names)} names, the model {count} arrays: give "
+            "the module whose parameters the clients send, or the names in their order"
+        )
+    return names
+
+
+def _is_opaque(arrays: Mapping[str, NDArray[Any]], data: Buffers) -> bool:
+    """A serialized model: bytes that are no array, or one lone vector of bytes."""
+    if any(buffer and not buffer.startswith(_NPY_MAGIC) for buffer in data):
+        return True
+    first = next(iter(arrays.values()))
+    return len(arrays) == 1 and first.dtype == np.uint8 and first.ndim == 1

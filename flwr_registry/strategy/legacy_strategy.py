@@ -1,0 +1,169 @@
+"""Recording for strategies of the legacy API (``flwr.server.strategy``).
+
+When Flower drops that API, this file goes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+from flwr.common import EvaluateIns, EvaluateRes, FitIns, FitRes, Parameters, Scalar
+from flwr.server.client_manager import ClientManager
+from flwr.server.client_proxy import ClientProxy
+
+from flwr_registry.records import Contribution, ContributionStatus, MetricSource
+from flwr_registry.strategy.conversions import buffers_of, metrics_of
+from flwr_registry.strategy.recording import (
+    number_or_none,
+    record_aggregate,
+    recorder_of,
+    require_outermost,
+    see_model,
+)
+
+__all__ = ["LegacyRecording"]
+
+FitResults = list[tuple[ClientProxy, FitRes]]
+FitFailures = list[tuple[ClientProxy, FitRes] | BaseException]
+EvaluateResults = list[tuple[ClientProxy, EvaluateRes]]
+EvaluateFailures = list[tuple[ClientProxy, EvaluateRes] | BaseException]
+
+
+class LegacyRecording:
+    """Hooks around those of a legacy strategy, and nothing else.
+
+    It stands before the strategy's own class in the method resolution order: each hook
+    calls the strategy's by ``super()`` and hands on what that gave. It has no attribute
+    of another name, which could hide one of the user's.
+    """
+
+    def initialize_parameters(self, client_manager: ClientManager) -> Parameters | None:
+        """Begin a run; the one that this strategy may have had before is over."""
+        recorder_of(self).end_run(finished=True)
+        parameters: Parameters | None = super().initialize_parameters(client_manager)  # type: ignore[misc]
+        return parameters
+
+    def configure_fit(
+        self, server_round: int, parameters: Parameters, client_manager: ClientManager
+    ) -> list[tuple[ClientProxy, FitIns]]:
+        """Choose the clients of a round; they are noted."""
+        require_outermost(self)
+        recorder = recorder_of(self)
+        see_model(self, parameters)
+        recorder.begin_round(server_round)
+        instructions: list[tuple[ClientProxy, FitIns]] = super().configure_fit(  # type: ignore[misc]
+            server_round, parameters, client_manager
+        )
+        proxies = [proxy for proxy, _ in instructions]
+        recorder.begin_run(_run_of(proxies))
+        recorder.choose(map(_node_id, proxies))
+        return instructions
+
+    def aggregate_fit(
+        self, server_round: int, results: FitResults, failures: FitFailures
+    ) -> tuple[Parameters | None, dict[str, Scalar]]:
+        """Aggregate; the model is validated, stored and registered."""
+        require_outermost(self)
+        recorder = recorder_of(self)
+        recorder.begin_run(_run_of([proxy for proxy, _ in results]))
+        if recorder.options.sort_replies:
+            results = sorted(results, key=lambda result: _node_id(result[0]))
+        lost = [str(each) for each in failures if isinstance(each, BaseException)]
+        return record_aggregate(
+            self,
+            server_round,
+            partial(super().aggregate_fit, server_round, results, failures),  # type: ignore[misc]
+            partial(_contributions, results, failures),
+            lost,
+        )
+
+    def evaluate(
+        self, server_round: int, parameters: Parameters
+    ) -> tuple[float, dict[str, Scalar]] | None:
+        """Evaluate centrally; the metrics are attached to the version measured."""
+        see_model(self, parameters)
+        measured = buffers_of(parameters)
+        result: tuple[float, dict[str, Scalar]] | None = super().evaluate(  # type: ignore[misc]
+            server_round, parameters
+        )
+        recorder_of(self).record_metrics(
+            server_round, MetricSource.EVALUATE_SERVERAPP, _metrics(result), measured
+        )
+        return result
+
+    def configure_evaluate(
+        self, server_round: int, parameters: Parameters, client_manager: ClientManager
+    ) -> list[tuple[ClientProxy, EvaluateIns]]:
+        """Choose the clients of an evaluation; the model that they measure is noted."""
+        recorder = recorder_of(self)
+        recorder.measured = buffers_of(parameters)
+        instructions: list[tuple[ClientProxy, EvaluateIns]] = (
+            super().configure_evaluate(server_round, parameters, client_manager)  # type: ignore[misc]
+        )
+        if not instructions:
+            # The server calls no other hook in this round.
+            recorder.end_round()
+        return instructions
+
+    def aggregate_evaluate(
+        self, server_round: int, results: EvaluateResults, failures: EvaluateFailures
+    ) -> tuple[float | None, dict[str, Scalar]]:
+        """Aggregate metrics; they are attached to the version that was measured."""
+        recorder = recorder_of(self)
+        result: tuple[float | None, dict[str, Scalar]] = super().aggregate_evaluate(  # type: ignore[misc]
+            server_round, results, failures
+        )
+        recorder.record_metrics(
+            server_round,
+            MetricSource.EVALUATE_CLIENTAPP,
+            _metrics(result),
+            recorder.measured,
+        )
+        recorder.end_round()
+        return result
+
+
+def _metrics(result: tuple[float | None, Any] | None) -> dict[str, Any]:
+    """The metrics of an evaluation with its loss among them."""
+    if result is None or result[0] is None:
+        return {}
+    return metrics_of({"loss": result[0], **(result[1] or {})})
+
+
+def _node_id(proxy: ClientProxy) -> str:
+    return str(getattr(proxy, "node_id", proxy.cid))
+
+
+def _run_of(proxies: Sequence[Any]) -> Any:
+    """What the clients' proxies know of the run."""
+    for proxy in proxies:
+        run = getattr(getattr(proxy, "grid", None), "run", None)
+        if run is not None:
+            return run
+        if hasattr(proxy, "run_id"):
+            return SimpleNamespace(run_id=proxy.run_id)
+    return None
+
+
+def _contributions(results: FitResults, failures: FitFailures) -> list[Contribution]:
+    refused = [failure for failure in failures if isinstance(failure, tuple)]
+    return [_contribution(proxy, res) for proxy, res in results] + [
+        Contribution(
+            _node_id(proxy),
+            status=ContributionStatus.ERROR,
+            error_code=int(res.status.code.value),
+            error_reason=res.status.message,
+        )
+        for proxy, res in refused
+    ]
+
+
+def _contribution(proxy: ClientProxy, res: FitRes) -> Contribution:
+    return Contribution(
+        _node_id(proxy),
+        num_examples=number_or_none(res.num_examples),
+        metrics=metrics_of(res.metrics),
+    )

@@ -1,0 +1,160 @@
+"""Recording for strategies of the message API (``flwr.serverapp.strategy``)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import partial, wraps
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+
+from flwr_registry.records import Contribution, ContributionStatus, MetricSource
+from flwr_registry.strategy.conversions import buffers_of, metrics_of
+from flwr_registry.strategy.recording import (
+    number_or_none,
+    record_aggregate,
+    recorder_of,
+    require_outermost,
+    see_model,
+)
+from flwr_registry.strategy.round_recorder import RoundRecorder
+
+__all__ = ["MessageRecording"]
+
+_DEFAULT_WEIGHT_KEY = "num-examples"
+
+
+class MessageRecording:
+    """Hooks around those of a message strategy, and nothing else.
+
+    It stands before the strategy's own class in the method resolution order: each hook
+    calls the strategy's by ``super()`` and hands on what that gave. It has no attribute
+    of another name, which could hide one of the user's.
+    """
+
+    def start(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the strategy's own ``start``, whatever its parameters, as one run."""
+        recorder = recorder_of(self)
+        start = super().start  # type: ignore[misc]
+        call = inspect.signature(start).bind(*args, **kwargs)
+        given = call.arguments
+        recorder.begin_run(_run_of(given.get("grid")))
+        see_model(self, given.get("initial_arrays"))
+        evaluate_fn = given.get("evaluate_fn")
+        recorder.evaluates_centrally = callable(evaluate_fn)
+        if callable(evaluate_fn):
+            given["evaluate_fn"] = _measuring(recorder, evaluate_fn)
+        with recorder.whole_run():
+            return start(*call.args, **call.kwargs)
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Choose the nodes of a round; they are noted."""
+        require_outermost(self)
+        recorder = recorder_of(self)
+        recorder.begin_run(_run_of(grid))
+        see_model(self, arrays)
+        recorder.begin_round(server_round)
+        messages = list(super().configure_train(server_round, arrays, config, grid))  # type: ignore[misc]
+        recorder.choose(str(each.metadata.dst_node_id) for each in messages)
+        return messages
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Aggregate; the model is validated, stored and registered."""
+        require_outermost(self)
+        recorder = recorder_of(self)
+        recorder.begin_run(None)
+        replies = list(replies)
+        if recorder.options.sort_replies:
+            replies.sort(key=lambda reply: reply.metadata.src_node_id)
+        return record_aggregate(
+            self,
+            server_round,
+            partial(super().aggregate_train, server_round, replies),  # type: ignore[misc]
+            partial(_contributions, replies, _weight_key_of(self)),
+        )
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Choose the nodes of an evaluation; the model that they measure is noted."""
+        recorder_of(self).measured = buffers_of(arrays)
+        messages: Iterable[Message] = super().configure_evaluate(  # type: ignore[misc]
+            server_round, arrays, config, grid
+        )
+        return messages
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Aggregate metrics; they are attached to the version that was measured."""
+        recorder = recorder_of(self)
+        metrics: MetricRecord | None = super().aggregate_evaluate(  # type: ignore[misc]
+            server_round, list(replies)
+        )
+        recorder.record_metrics(
+            server_round,
+            MetricSource.EVALUATE_CLIENTAPP,
+            metrics_of(metrics),
+            recorder.measured,
+        )
+        if not recorder.evaluates_centrally:
+            recorder.end_round()
+        return metrics
+
+
+def _measuring(
+    recorder: RoundRecorder, evaluate_fn: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The user's own function, its metrics attached to the version that it measured."""
+
+    @wraps(evaluate_fn)
+    def evaluate(server_round: int, arrays: ArrayRecord) -> Any:
+        measured = buffers_of(arrays)
+        metrics = evaluate_fn(server_round, arrays)
+        recorder.record_metrics(
+            server_round, MetricSource.EVALUATE_SERVERAPP, metrics_of(metrics), measured
+        )
+        recorder.end_round()
+        return metrics
+
+    return evaluate
+
+
+def _run_of(grid: Any) -> Any:
+    return getattr(grid, "run", None)
+
+
+def _contributions(replies: list[Message], weight_key: str) -> list[Contribution]:
+    return [_contribution(reply, weight_key) for reply in replies]
+
+
+def _contribution(reply: Message, weight_key: str) -> Contribution:
+    node_id = str(reply.metadata.src_node_id)
+    if reply.has_error():
+        return Contribution(
+            node_id,
+            status=ContributionStatus.ERROR,
+            error_code=int(reply.error.code),
+            error_reason=reply.error.reason or "",
+        )
+    metrics: dict[str, Any] = {}
+    for record in reply.content.metric_records.values():
+        metrics.update(metrics_of(record))
+    examples = number_or_none(metrics.get(weight_key))
+    return Contribution(node_id, num_examples=examples, metrics=metrics)
+
+
+def _weight_key_of(strategy: Any) -> str:
+    """The metric that the strategy, or the one inside it, weights replies by."""
+    while strategy is not None:
+        key = getattr(strategy, "weighted_by_key", None)
+        if isinstance(key, str):
+            return key
+        strategy = getattr(strategy, "strategy", None)
+    return _DEFAULT_WEIGHT_KEY

@@ -1,0 +1,141 @@
+"""What a user may choose, from Python or from the app's run configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flwr_registry.records import check_name
+from flwr_registry.validation import ModelValidator
+from flwr_registry.weights import Weights
+
+if TYPE_CHECKING:
+    from flwr_registry.registry import ModelRegistry
+
+__all__ = ["RUN_CONFIG_KEYS", "RegistryOptions", "options_from_run_config"]
+
+_ON_INVALID = ("reject", "raise", "record")
+_ON_ERROR = ("warn", "raise")
+
+RUN_CONFIG_KEYS: Mapping[str, str] = {
+    "registry-url": "registry",
+    "registry-storage": "storage",
+    "registry-model": "model",
+    "registry-run": "run",
+    "registry-checkpoint-every": "checkpoint_every",
+    "registry-on-invalid": "on_invalid",
+    "registry-on-error": "on_error",
+    "registry-architecture": "architecture",
+    "registry-description": "description",
+    "registry-sort-replies": "sort_replies",
+}
+"""Keys of the app's run configuration and the options that they set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryOptions:
+    """The options of `RegistryStrategy`, checked.
+
+    Attributes
+    ----------
+    run_config : mapping
+        The app's run configuration, for the record.
+    names : tuple of str or None
+        What `parameter_names` comes to.
+
+    Raises
+    ------
+    ValueError
+        Naming the option and what it may be.
+    """
+
+    registry: ModelRegistry | str | None = None
+    storage: str | os.PathLike[str] | None = None
+    model: str | None = None
+    run: str | None = None
+    checkpoint_every: int = 1
+    validator: ModelValidator | None = None
+    on_invalid: str = "reject"
+    on_error: str = "warn"
+    parameter_names: Any = None
+    architecture: str = ""
+    tags: Mapping[str, str] | None = None
+    description: str = ""
+    sort_replies: bool = False
+    run_config: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        _check_choice("on_invalid", self.on_invalid, _ON_INVALID)
+        _check_choice("on_error", self.on_error, _ON_ERROR)
+        if self.model is not None:
+            check_name(self.model, "model")
+        if self.run is not None:
+            check_name(self.run, "run")
+        every = self.checkpoint_every
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise ValueError(
+                f"checkpoint_every is a number of rounds from 1 on, not {every!r}"
+            )
+        object.__setattr__(self, "names", _names_from(self.parameter_names))
+
+    def framework_of(self, weights: Weights) -> str:
+        """Name the framework of the model where that is certain, else nothing."""
+        if weights.opaque:
+            first = next(iter(weights.values()))
+            return "xgboost" if first[:1].tobytes() == b"{" else ""
+        module = self.parameter_names
+        return "pytorch" if callable(getattr(module, "load_state_dict", None)) else ""
+
+
+def options_from_run_config(run_config: Mapping[str, Any]) -> dict[str, Any]:
+    """Options that an app's run configuration sets; an empty text sets nothing.
+
+    Raises
+    ------
+    ValueError
+        For a key that starts with ``registry-`` and is none of `RUN_CONFIG_KEYS`.
+    """
+    unknown = sorted(
+        key
+        for key in run_config
+        if key.startswith("registry-") and key not in RUN_CONFIG_KEYS
+    )
+    if unknown:
+        raise ValueError(
+            f"unknown run configuration {', '.join(unknown)}: flwr_registry reads "
+            f"{', '.join(RUN_CONFIG_KEYS)}"
+        )
+    return {
+        option: run_config[key]
+        for key, option in RUN_CONFIG_KEYS.items()
+        if run_config.get(key, "") != ""
+    }
+
+
+def _names_from(source: Any) -> tuple[str, ...] | None:
+    """Take the names of legacy tensors from a module, a state dict or a list.
+
+    Parameters
+    ----------
+    source : torch module, mapping, iterable of str, or None
+        For a module its ``state_dict()`` in order, as Flower's examples send it.
+    """
+    if source is None:
+        return None
+    if callable(getattr(source, "state_dict", None)):
+        source = source.state_dict()
+    if isinstance(source, str) or not isinstance(source, Iterable):
+        raise TypeError(
+            "parameter_names takes a torch module, a state dict or a list of names, "
+            f"not {source!r}"
+        )
+    return tuple(str(name) for name in source)
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        allowed = ", ".join(map(repr, choices))
+        raise ValueError(f"{option} is one of {allowed}, not {value!r}")

@@ -1,0 +1,99 @@
+"""Where a run comes from: app, federation, strategy, configuration, versions."""
+
+from __future__ import annotations
+
+import platform
+import re
+import uuid
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from flwr_registry.records import RunProvenance
+from flwr_registry.strategy.options import RegistryOptions
+from flwr_registry.strategy.strategy_state import is_strategy
+
+__all__ = ["provenance_of", "strategy_config_of", "strategy_name_of"]
+
+_DEFAULT_MODEL = "default"
+_SECRET = re.compile(
+    r"pass(word|wd)|secret|token|credential|api[-_]?key", re.IGNORECASE
+)
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+def provenance_of(
+    strategy: Any, strategy_class: type, options: RegistryOptions, flwr_run: Any
+) -> RunProvenance:
+    """Describe a run that is about to start.
+
+    Parameters
+    ----------
+    strategy : object
+        The strategy, for its parameters.
+    strategy_class : type
+        Its own class, before wrapping.
+    options : RegistryOptions
+        For names and the app's run configuration.
+    flwr_run : flwr Run or None
+        What the grid knows of the run; None outside a Flower run.
+    """
+    app_id = str(getattr(flwr_run, "fab_id", "") or "")
+    overrides = getattr(flwr_run, "override_config", None) or {}
+    flwr_run_id = getattr(flwr_run, "run_id", None)
+    return RunProvenance(
+        name=options.run or f"run-{uuid.uuid4().hex[:12]}",
+        model=options.model or _model_named_after(app_id),
+        flwr_run_id="" if flwr_run_id is None else str(flwr_run_id),
+        app_id=app_id,
+        app_version=str(getattr(flwr_run, "fab_version", "") or ""),
+        app_hash=str(getattr(flwr_run, "fab_hash", "") or ""),
+        federation=str(getattr(flwr_run, "federation_id", "") or ""),
+        strategy=strategy_name_of(strategy_class),
+        strategy_config=strategy_config_of(strategy),
+        run_config=_without_secrets({**overrides, **options.run_config}),
+        versions={
+            "flwr": version("flwr"),
+            "flwr_registry": version("flwr-registry"),
+            "numpy": version("numpy"),
+            "python": platform.python_version(),
+        },
+    )
+
+
+def strategy_name_of(strategy_class: type) -> str:
+    """Qualified name of a strategy's class."""
+    return f"{strategy_class.__module__}.{strategy_class.__qualname__}"
+
+
+def strategy_config_of(strategy: Any) -> dict[str, Any]:
+    """Public parameters of a strategy that are numbers, text or functions' names."""
+    config: dict[str, Any] = {}
+    for name, value in vars(strategy).items():
+        if name.startswith("_"):
+            continue
+        if value is None or isinstance(value, bool | int | float | str):
+            config[name] = value
+        elif is_strategy(value):
+            name_of_class = strategy_name_of(type(value))
+            config[name] = {"class": name_of_class, **strategy_config_of(value)}
+        elif callable(value):
+            config[name] = getattr(value, "__qualname__", type(value).__name__)
+    return config
+
+
+def _model_named_after(app_id: str) -> str:
+    """The app's own name out of ``publisher/name``, made fit to name a model."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", app_id.rpartition("/")[2])
+    name = re.sub(r"\.{2,}", ".", name).lstrip("._-")[:128]
+    return name or _DEFAULT_MODEL
+
+
+def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _masked(key, value) for key, value in config.items()}
+
+
+def _masked(key: str, value: Any) -> Any:
+    if _SECRET.search(key):
+        return "***"
+    return _USER_INFO.sub("***@", value) if isinstance(value, str) else value

@@ -1,0 +1,200 @@
+"""The wrapper that a Flower user adopts with one line."""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from flwr.app import Context
+from flwr.serverapp.strategy import Strategy as MessageStrategy
+
+from flwr_registry.errors import StrategyError, WrapperOrderError
+from flwr_registry.registry import ModelRegistry
+from flwr_registry.strategy.legacy_strategy import LegacyRecording
+from flwr_registry.strategy.message_strategy import MessageRecording
+from flwr_registry.strategy.options import RegistryOptions, options_from_run_config
+from flwr_registry.strategy.provenance import provenance_of
+from flwr_registry.strategy.recording import recorder_of
+from flwr_registry.strategy.round_recorder import RoundRecorder
+from flwr_registry.strategy.strategy_state import export_state, is_strategy
+from flwr_registry.validation import ModelValidator
+
+__all__ = ["RegistryStrategy"]
+
+
+class RegistryStrategy:
+    """Record what a strategy aggregates, and change nothing else.
+
+    ``RegistryStrategy(FedAdam(...))`` is an object of a class made for the occasion:
+    the recording of the API that the strategy belongs to, then the strategy's own
+    class. It shares the strategy's attributes. So it is a ``FedAdam`` for `isinstance`,
+    attributes set on either object are set on both, and a ``start`` that the user wrote
+    runs with the recording in it.
+
+    Each round's model is validated, stored as a safetensors file with its SHA-256, and
+    registered as a version whose parent is the version of the round before. All of it
+    is durable before ``start`` returns, and in the legacy API before the round's last
+    hook returns.
+
+    It has to be the outermost wrapper: inside a differential-privacy wrapper it would
+    record the model without the noise.
+
+    Parameters
+    ----------
+    strategy : flwr.serverapp.strategy.Strategy or flwr.server.strategy.Strategy
+        Of today's message API or of the legacy one.
+    registry : ModelRegistry or str, optional
+        A registry, a database URL, or the path of an SQLite file. By default
+        ``FLWR_REGISTRY_URL``, else ``registry/registry.db`` in Flower's home.
+    storage : str or path, optional
+        Where the bytes lie: any fsspec URL. By default ``FLWR_REGISTRY_STORAGE``, else
+        the folder of the SQLite file.
+    model : str, optional
+        Name of the model. By default the Flower app's name, else ``default``.
+    run : str, optional
+        The experiment's own name, by which it is found again.
+    checkpoint_every : int
+        Rounds between two checkpoints.
+    validator : ModelValidator, optional
+        By default one that compares with the initial model.
+    on_invalid : {"reject", "raise", "record"}
+        What becomes of a round whose model is invalid: Flower keeps the last good model
+        and the strategy its former state, training ends with a `ValidationError`, or
+        training goes on with it. In each case it is recorded as failed.
+    on_error : {"warn", "raise"}
+        What becomes of trouble in storage or database.
+    parameter_names : torch module, state dict or list of str, optional
+        Names for the tensors of the legacy API, which have none.
+    architecture, description : str
+        Said of every version.
+    tags : mapping of str to str, optional
+        Put on every version.
+    sort_replies : bool
+        Aggregate in the order of node ids, which makes rounds reproducible.
+
+    Raises
+    ------
+    StrategyError
+        When `strategy` is none of Flower's strategies.
+    WrapperOrderError
+        When `strategy` is wrapped already or holds a wrapped strategy.
+    ValueError
+        For an option out of its choices.
+    """
+
+    def __new__(cls, strategy: Any, **_: Any) -> Any:
+        """Make the class for this strategy, and its object on the same attributes."""
+        _check_can_wrap(strategy)
+        inner = type(strategy)
+        recording = (
+            MessageRecording
+            if isinstance(strategy, MessageStrategy)
+            else LegacyRecording
+        )
+        made = types.new_class(
+            f"{cls.__name__}({inner.__name__})", (recording, cls, inner)
+        )
+        made.__module__ = inner.__module__
+        wrapped: Any = object.__new__(made)
+        wrapped.__dict__ = vars(strategy)
+        return wrapped
+
+    def __init__(
+        self,
+        strategy: Any,
+        *,
+        registry: ModelRegistry | str | None = None,
+        storage: str | os.PathLike[str] | None = None,
+        model: str | None = None,
+        run: str | None = None,
+        checkpoint_every: int = 1,
+        validator: ModelValidator | None = None,
+        on_invalid: str = "reject",
+        on_error: str = "warn",
+        parameter_names: Any = None,
+        architecture: str = "",
+        tags: Mapping[str, str] | None = None,
+        description: str = "",
+        sort_replies: bool = False,
+    ) -> None:
+        options = RegistryOptions(
+            registry=registry,
+            storage=storage,
+            model=model,
+            run=run,
+            checkpoint_every=checkpoint_every,
+            validator=validator,
+            on_invalid=on_invalid,
+            on_error=on_error,
+            parameter_names=parameter_names,
+            architecture=architecture,
+            tags=tags,
+            description=description,
+            sort_replies=sort_replies,
+        )
+        _attach_recorder(self, type(strategy), options)
+
+    @classmethod
+    def from_context(cls, context: Context, strategy: Any, **options: Any) -> Any:
+        """Wrap a strategy with what the app's run configuration says.
+
+        Parameters
+        ----------
+        context : flwr.app.Context
+            As the ServerApp gets it. Read are the keys `RUN_CONFIG_KEYS`, such as
+            ``registry-url``, ``registry-storage``, ``registry-model``, ``registry-run``
+            and ``registry-checkpoint-every``; an empty text sets nothing.
+        strategy : object
+            The strategy to wrap.
+        **options
+            Options of the constructor; they go before the run configuration.
+        """
+        configured = options_from_run_config(context.run_config)
+        wrapped = cls(strategy, **{**configured, **options})
+        _attach_recorder(
+            wrapped,
+            type(strategy),
+            replace(recorder_of(wrapped).options, run_config=dict(context.run_config)),
+        )
+        return wrapped
+
+    def __reduce_ex__(self, _: Any) -> Any:
+        """Copy and pickle as the strategy, wrapped anew with the same options."""
+        inner = type(self).__bases__[-1]
+        return _wrap_again, (inner, vars(self), recorder_of(self).options)
+
+
+def _check_can_wrap(strategy: Any) -> None:
+    if isinstance(strategy, RegistryStrategy):
+        raise WrapperOrderError("the strategy is wrapped in RegistryStrategy already")
+    if not is_strategy(strategy):
+        raise StrategyError(
+            f"RegistryStrategy wraps a strategy, not a {type(strategy).__name__}: give "
+            "it an object such as flwr.serverapp.strategy.FedAvg()"
+        )
+    for name, value in vars(strategy).items():
+        if isinstance(value, RegistryStrategy):
+            raise WrapperOrderError(
+                f"{type(strategy).__name__}.{name} is wrapped in RegistryStrategy "
+                "already: wrap only the outermost strategy"
+            )
+
+
+def _attach_recorder(wrapped: Any, inner: type, options: RegistryOptions) -> None:
+    type(wrapped)._flwr_registry_recorder = RoundRecorder(
+        options,
+        partial(provenance_of, wrapped, inner, options),
+        partial(export_state, wrapped),
+    )
+
+
+def _wrap_again(inner: type, state: dict[str, Any], options: RegistryOptions) -> Any:
+    strategy: Any = object.__new__(inner)
+    vars(strategy).update(state)
+    wrapped = RegistryStrategy(strategy)
+    _attach_recorder(wrapped, inner, options)
+    return wrapped

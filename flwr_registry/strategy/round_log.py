@@ -1,0 +1,116 @@
+"""The lines that a run leaves in Flower's own log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from flwr_registry.records import ModelVersion, RoundFacts, RunProvenance
+from flwr_registry.strategy.tolerance import LOGGER
+
+__all__ = [
+    "log_averaged_counters",
+    "log_invalid",
+    "log_left_out",
+    "log_places",
+    "log_summary",
+    "log_version",
+    "log_without_model",
+]
+
+
+def log_places(provenance: RunProvenance, database_url: str, storage_url: str) -> None:
+    """At the start: what is written, and where."""
+    LOGGER.info(
+        "registry: run %s writes model %s; database %s, storage %s",
+        provenance.name,
+        provenance.model,
+        database_url,
+        storage_url,
+    )
+
+
+def log_version(facts: RoundFacts, version: ModelVersion, seconds: float) -> None:
+    """The line of a round that gave a version."""
+    LOGGER.info(
+        "registry: round %d: %s (sha256 %s, parent %s, %d/%d nodes, %.2f MB, %.0f ms)",
+        facts.server_round,
+        version.reference,
+        version.checksum[:12],
+        version.parent_version or "none",
+        version.num_clients,
+        len(facts.contributions),
+        version.file_size_bytes / 1e6,
+        1000 * seconds,
+    )
+
+
+def log_without_model(server_round: int, kept: ModelVersion | None) -> None:
+    """The strategy returned no model."""
+    LOGGER.warning(
+        "registry: round %d gave no model; the last one%s stays",
+        server_round,
+        _named(kept),
+    )
+
+
+def log_invalid(
+    facts: RoundFacts,
+    version: ModelVersion | None,
+    errors: Sequence[str],
+    consequence: str,
+    kept: ModelVersion | None = None,
+) -> None:
+    """The model failed validation: why, and what follows."""
+    LOGGER.warning(
+        "registry: round %d failed validation%s: %s. %s%s.",
+        facts.server_round,
+        f", recorded as {version.reference} (failed)" if version else "",
+        "; ".join(errors),
+        consequence,
+        _named(kept),
+    )
+
+
+def log_averaged_counters(names: Sequence[str]) -> None:
+    """Once a run: averaging turned integers into floats."""
+    LOGGER.info(
+        "registry: averaging made floats of the integers %s. They are stored as the "
+        "strategy returned them; Weights.to_torch() casts them back.",
+        ", ".join(names),
+    )
+
+
+def log_left_out(attributes: Sequence[str]) -> None:
+    """Once a run: attributes that no checkpoint can hold."""
+    LOGGER.warning(
+        "registry: checkpoints cannot hold the strategy's %s. Should they change from "
+        "round to round, keep them as numbers, text, arrays, or lists and dictionaries "
+        "of these.",
+        ", ".join(attributes),
+    )
+
+
+def log_summary(
+    provenance: RunProvenance, versions: Mapping[int, str], troubles: Sequence[str]
+) -> None:
+    """At the end: what was registered, and how to see it."""
+    numbers = list(versions.values())
+    LOGGER.info(
+        "registry: run %s registered %d version%s of %s%s; flwr-registry list %s",
+        provenance.name,
+        len(numbers),
+        "" if len(numbers) == 1 else "s",
+        provenance.model,
+        f", {numbers[0]} to {numbers[-1]}" if numbers else "",
+        provenance.model,
+    )
+    if troubles:
+        LOGGER.warning(
+            "registry: it failed %d times; the first: could not %s",
+            len(troubles),
+            troubles[0],
+        )
+
+
+def _named(version: ModelVersion | None) -> str:
+    return f" ({version.reference})" if version is not None else ""

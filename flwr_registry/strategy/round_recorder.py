@@ -1,0 +1,337 @@
+"""All behaviour of a round, without one Flower type."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from flwr_registry.errors import ValidationError
+from flwr_registry.records import (
+    MetricSource,
+    ModelVersion,
+    RoundFacts,
+    RoundStatus,
+    RunProvenance,
+)
+from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
+from flwr_registry.strategy.contributions import (
+    complete_contributions,
+    count_of_successes,
+)
+from flwr_registry.strategy.options import RegistryOptions
+from flwr_registry.strategy.round_log import (
+    log_averaged_counters,
+    log_invalid,
+    log_summary,
+    log_version,
+    log_without_model,
+)
+from flwr_registry.strategy.run_ledger import RunLedger
+from flwr_registry.strategy.strategy_state import StrategyState
+from flwr_registry.strategy.tolerance import Tolerance
+from flwr_registry.validation import Candidate, ModelValidator
+from flwr_registry.weights import Architecture, Weights
+
+__all__ = ["RoundRecorder"]
+
+
+@dataclass(slots=True)
+class _Model:
+    """The model that training goes on with."""
+
+    buffers: Buffers
+    weights: Weights | None
+    version: ModelVersion | None = None
+
+
+class RoundRecorder:
+    """Validates, stores and registers what each round gives, in that order.
+
+    Parameters
+    ----------
+    options : RegistryOptions
+        What the user chose.
+    describe_run : callable
+        Describes a run, given what Flower knows of it.
+    export_state : callable
+        Gives the state of the strategy, for checkpoints.
+
+    Attributes
+    ----------
+    tolerate : Tolerance
+        Keeps trouble away from training.
+    checked_hooks : set of str
+        Hooks whose caller was looked at.
+    evaluates_centrally : bool
+        A central evaluation ends each round.
+    measured : tuple of bytes
+        The model that the evaluation under way measures.
+    """
+
+    def __init__(
+        self,
+        options: RegistryOptions,
+        describe_run: Callable[[Any], RunProvenance],
+        export_state: Callable[[], StrategyState],
+    ) -> None:
+        self.options = options
+        self._describe_run = describe_run
+        self._export_state = export_state
+        self.checked_hooks: set[str] = set()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.tolerate = Tolerance(self.options.on_error)
+        self.evaluates_centrally = False
+        self.measured: Buffers = ()
+        self._begun = False
+        self._ledger: RunLedger | None = None
+        self._validator = self.options.validator or ModelValidator()
+        self._reference: Architecture | None = None
+        self._model = _Model((), None)
+        self._server_round = 0
+        self._chosen: tuple[str, ...] = ()
+        self._round_began = time.perf_counter()
+        self._checkpoint_pending = False
+        self._history: dict[str, dict[int, Mapping[str, Any]]] = {
+            source.value: {} for source in MetricSource
+        }
+        self._versions: dict[int, str] = {}
+        self._noted_counters = False
+
+    def begin_run(self, flwr_run: Any) -> None:
+        """Open the run's place in storage and database; later calls change nothing.
+
+        Parameters
+        ----------
+        flwr_run : object or None
+            What Flower knows of the run.
+        """
+        if self._begun:
+            return
+        self._begun = True
+        with self.tolerate("open the registry"):
+            self._ledger = RunLedger(
+                self.options, self._describe_run(flwr_run), self._export_state
+            )
+            self._ledger.open()
+
+    @contextmanager
+    def whole_run(self) -> Iterator[None]:
+        """End the run with the block; a round that an exception cut short is left."""
+        finished = False
+        try:
+            yield
+            finished = True
+        finally:
+            self.end_run(finished=finished)
+
+    def see_model(
+        self, buffers: Buffers, read_weights: Callable[[None], Weights | None]
+    ) -> None:
+        """Take the first model that is seen as the reference for all later ones."""
+        if self._reference is not None or not buffers:
+            return
+        with self.tolerate("read the initial model"):
+            weights = read_weights(None)
+            if weights is not None and self._reference is None:
+                self._take_reference(weights)
+                self._model = _Model(buffers, weights)
+
+    def _take_reference(self, weights: Weights) -> None:
+        self._reference = Architecture.of(weights)
+        self._validator = self._validator.with_reference(self._reference)
+
+    def begin_round(self, server_round: int) -> None:
+        """Note that a round begins; the one before it is over."""
+        self.end_round()
+        self._server_round = server_round
+        self._chosen = ()
+        self._round_began = time.perf_counter()
+
+    def choose(self, node_ids: Iterable[str]) -> None:
+        """Note to which nodes the round is sent."""
+        self._chosen = tuple(node_ids)
+
+    def record(self, server_round: int, aggregate: Aggregate) -> bool:
+        """Validate, store and register what a strategy returned.
+
+        Returns
+        -------
+        bool
+            False when the model is rejected: the strategy goes back to its former state
+            and Flower keeps the last good model.
+
+        Raises
+        ------
+        ValidationError
+            When the model is invalid and ``on_invalid="raise"``.
+        """
+        began = time.perf_counter()
+        facts = self._facts_of(server_round, aggregate)
+        self._history[MetricSource.TRAIN_CLIENTAPP.value][server_round] = (
+            facts.train_metrics
+        )
+        self._checkpoint_pending = True
+        weights, errors = self._validated(aggregate, facts)
+        if weights is None:
+            self._record_without_model(facts)
+            return True
+        version = self._register(weights, facts, errors, aggregate.privacy)
+        if errors:
+            return self._handle_invalid(aggregate, weights, version, facts, errors)
+        self._go_on_with(_Model(aggregate.buffers, weights, version))
+        if version is not None:
+            log_version(facts, version, time.perf_counter() - began)
+        return True
+
+    def _facts_of(self, server_round: int, aggregate: Aggregate) -> RoundFacts:
+        if server_round != self._server_round:
+            # Aggregated without being configured here, as unit tests of strategies do.
+            self.begin_round(server_round)
+        return RoundFacts(
+            server_round=server_round,
+            train_metrics=aggregate.train_metrics,
+            contributions=complete_contributions(
+                aggregate.contributions, self._chosen, aggregate.lost_reasons
+            ),
+            duration_seconds=time.perf_counter() - self._round_began,
+        )
+
+    def _validated(
+        self, aggregate: Aggregate, facts: RoundFacts
+    ) -> tuple[Weights | None, list[str]]:
+        weights, errors = None, []
+        with self.tolerate(f"read the model of round {facts.server_round}"):
+            weights = aggregate.read_weights(self._reference)
+            if weights is not None:
+                self._note_counters(weights)
+                num_nodes = count_of_successes(facts.contributions)
+                candidate = Candidate(weights, facts.train_metrics, num_nodes)
+                errors = self._validator.validate(candidate)
+        return weights, errors
+
+    def _note_counters(self, weights: Weights) -> None:
+        if weights.cast_back and not self._noted_counters:
+            self._noted_counters = True
+            log_averaged_counters(list(weights.cast_back))
+
+    def _register(
+        self,
+        weights: Weights,
+        facts: RoundFacts,
+        errors: Sequence[str],
+        privacy: tuple[float, float] | None,
+    ) -> ModelVersion | None:
+        version = None
+        with self.tolerate(f"register the model of round {facts.server_round}"):
+            version = self._opened().register(weights, facts, errors, privacy)
+            self._versions[facts.server_round] = version.version
+        return version
+
+    def _record_without_model(self, facts: RoundFacts) -> None:
+        log_without_model(facts.server_round, self._model.version)
+        with self.tolerate(f"record round {facts.server_round}"):
+            self._opened().record_round(
+                facts, RoundStatus.NO_RESULT, self._model.version
+            )
+
+    def _handle_invalid(
+        self,
+        aggregate: Aggregate,
+        weights: Weights,
+        version: ModelVersion | None,
+        facts: RoundFacts,
+        errors: Sequence[str],
+    ) -> bool:
+        match self.options.on_invalid:
+            case "raise":
+                log_invalid(facts, version, errors, "Training ends")
+                raise ValidationError(
+                    f"the model of round {facts.server_round} failed validation: "
+                    + "; ".join(errors),
+                    errors=errors,
+                )
+            case "record":
+                log_invalid(facts, version, errors, "Training goes on with it")
+                self._go_on_with(_Model(aggregate.buffers, weights, version))
+                return True
+            case _:
+                kept = self._model.version
+                log_invalid(facts, version, errors, "The last good model stays", kept)
+                return False
+
+    def _go_on_with(self, model: _Model) -> None:
+        self._model = model
+        if self._reference is None and model.weights is not None:
+            self._take_reference(model.weights)
+
+    def record_metrics(
+        self,
+        server_round: int,
+        source: MetricSource,
+        metrics: Mapping[str, Any] | None,
+        buffers: Buffers,
+    ) -> None:
+        """Attach metrics of an evaluation to the version whose weights were measured.
+
+        Parameters
+        ----------
+        server_round : int
+            0 for the initial model, which is no version.
+        buffers : tuple of bytes
+            Of the model that was measured.
+        """
+        if not metrics:
+            return
+        self._history[source.value][server_round] = metrics
+        self._checkpoint_pending = self._server_round > 0
+        if server_round == 0:
+            return
+        measured = same_buffers(buffers, self._model.buffers)
+        with self.tolerate(
+            f"record the {source.value} metrics of round {server_round}"
+        ):
+            self._opened().record_metrics(
+                server_round, source, metrics, self._model.version if measured else None
+            )
+
+    def end_round(self) -> None:
+        """Write what the round's checkpoint still lacks."""
+        if not self._checkpoint_pending:
+            return
+        self._checkpoint_pending = False
+        with self.tolerate(f"write the checkpoint of round {self._server_round}"):
+            self._opened().save_checkpoint(
+                self._server_round,
+                self._model.version or self._model.weights,
+                self._history,
+                self._versions,
+                self._reference,
+            )
+
+    def end_run(self, *, finished: bool) -> None:
+        """Let go of database and storage; nothing happens when no run has begun.
+
+        Parameters
+        ----------
+        finished : bool
+            False when an exception ended the run: the round it ended in is incomplete
+            then, and gets no checkpoint.
+        """
+        if not self._begun:
+            return
+        if finished:
+            self.end_round()
+        if self._ledger is not None:
+            log_summary(self._ledger.provenance, self._versions, self.tolerate.troubles)
+            self._ledger.close()
+        self._forget()
+
+    def _opened(self) -> RunLedger:
+        if self._ledger is None:
+            raise RuntimeError("the registry could not be opened when the run began")
+        return self._ledger

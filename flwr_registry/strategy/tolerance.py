@@ -1,0 +1,54 @@
+"""Trouble of the registry, kept away from training."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["LOGGER", "Tolerance"]
+
+LOGGER = logging.getLogger("flwr")
+"""Flower's own log, so that the registry's lines stand among the round's."""
+
+
+class Tolerance:
+    """Decides what becomes of an error in storage, database or recording.
+
+    Parameters
+    ----------
+    on_error : {"warn", "raise"}
+        ``"warn"`` logs it and lets training go on, ``"raise"`` lets it through.
+
+    Attributes
+    ----------
+    troubles : list of str
+        What went wrong so far; empty when all was well.
+    """
+
+    def __init__(self, on_error: str) -> None:
+        self._raises = on_error == "raise"
+        self.troubles: list[str] = []
+
+    @contextmanager
+    def __call__(self, action: str) -> Iterator[None]:
+        """Run a block that training must survive.
+
+        Parameters
+        ----------
+        action : str
+            What the block does, to complete "could not".
+        """
+        try:
+            yield
+        except Exception as error:
+            self.troubles.append(f"{action}: {error}")
+            if self._raises:
+                raise
+            LOGGER.warning(
+                "registry: could not %s: %s (%s). Training goes on.",
+                action,
+                error,
+                type(error).__name__,
+            )
+            LOGGER.debug("registry: the error in full", exc_info=True)

@@ -1,0 +1,162 @@
+"""What every storage promises, checked on each of them."""
+
+import hashlib
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from flwr_registry.errors import InvalidNameError, ObjectNotFoundError, StorageError
+from flwr_registry.storage import (
+    BytesContent,
+    FsspecStorage,
+    LocalStorage,
+    StorageBackend,
+)
+
+
+@pytest.fixture(params=["local", "memory"])
+def storage(request: pytest.FixtureRequest, tmp_path) -> StorageBackend:
+    if request.param == "local":
+        return LocalStorage(tmp_path / "root")
+    return FsspecStorage(f"memory://{uuid4().hex}")
+
+
+class Breaking:
+    """Content that cannot be read to its end the `nth` time that it is gone over."""
+
+    size_bytes = 20
+
+    def __init__(self, nth: int = 1) -> None:
+        self.nth = nth
+
+    def __iter__(self) -> Iterator[memoryview]:
+        self.nth -= 1
+        yield memoryview(b"x" * 10)
+        if self.nth == 0:
+            raise OSError(28, "No space left on device")
+        yield memoryview(b"y" * 10)
+
+
+def test_is_a_storage(storage):
+    assert isinstance(storage, StorageBackend)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5 * 2**20 - 1, 5 * 2**20 + 1])
+def test_bytes_come_back_as_they_were(storage, size):
+    data = bytes(range(256)) * (size // 256 + 1)
+    data = data[:size]
+    stored = storage.save("a/b.bin", BytesContent(data))
+    assert (stored.key, stored.size_bytes) == ("a/b.bin", size)
+    assert stored.sha256 == hashlib.sha256(data).hexdigest()
+    assert storage.load("a/b.bin") == data
+
+
+def test_the_digest_can_be_part_of_the_key(storage):
+    stored = storage.save("m/{digest}.bin", BytesContent(b"abc"))
+    assert stored.key == f"m/{hashlib.sha256(b'abc').hexdigest()[:12]}.bin"
+    assert storage.exists(stored.key)
+
+
+def test_a_save_replaces(storage):
+    storage.save("a", BytesContent(b"old and longer"))
+    storage.save("a", BytesContent(b"new"))
+    assert storage.load("a") == b"new"
+
+
+def test_open_reads_and_seeks(storage):
+    storage.save("a", BytesContent(b"0123456789"))
+    with storage.open("a") as file:
+        file.seek(4)
+        assert file.read(3) == b"456"
+
+
+def test_what_is_not_there(storage):
+    assert not storage.exists("nothing/here")
+    for read in (storage.load, storage.open):
+        with pytest.raises(ObjectNotFoundError) as caught:
+            read("nothing/here")
+        assert caught.value.key == "nothing/here"
+    storage.delete("nothing/here")
+
+
+def test_a_folder_is_no_object(storage):
+    storage.save("folder/a", BytesContent(b"x"))
+    assert not storage.exists("folder")
+
+
+def test_delete(storage):
+    storage.save("folder/a", BytesContent(b"x"))
+    storage.save("folder/b", BytesContent(b"y"))
+    storage.delete("folder/a")
+    assert not storage.exists("folder/a")
+    assert list(storage.list("folder")) == ["folder/b"]
+
+
+def test_list_is_sorted_and_below_a_folder(storage):
+    for key in ("b/2", "b/1/x", "a", "bb/3"):
+        storage.save(key, BytesContent(b"."))
+    assert list(storage.list("b")) == ["b/1/x", "b/2"]
+    assert list(storage.list("")) == ["a", "b/1/x", "b/2", "bb/3"]
+    assert list(storage.list("nothing")) == []
+
+
+def test_nothing_larger_than_allowed_is_loaded(storage):
+    storage.save("a", BytesContent(b"0123456789"))
+    assert storage.load("a", max_bytes=10) == b"0123456789"
+    with pytest.raises(StorageError, match="10 bytes, more than the 9"):
+        storage.load("a", max_bytes=9)
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_failed_save_leaves_nothing(storage, nth):
+    if nth == 2 and isinstance(storage, LocalStorage):
+        nth = 1  # it reads the content once
+    with pytest.raises((StorageError, OSError)):
+        storage.save("folder/a", Breaking(nth))
+    assert list(storage.list("")) == []
+
+
+def test_a_failed_save_keeps_what_was_there(storage):
+    storage.save("a", BytesContent(b"good"))
+    with pytest.raises((StorageError, OSError)):
+        storage.save("a", Breaking())
+    assert storage.load("a") == b"good"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "/",
+        "/etc/passwd",
+        "../x",
+        "a/../b",
+        "a//b",
+        "a/",
+        ".hidden",
+        "a/.hidden",
+        "a\\b",
+        "a\0b",
+        "a b",
+        "ä",
+        "file:///etc/passwd",
+        "s3://bucket/key",
+        "a/..",
+        "a%2e%2e/b",
+        "x" * 1000,
+        "x" * 201,
+        "a\n",
+    ],
+)
+def test_hostile_keys_are_refused(storage, key):
+    for use in (
+        lambda: storage.save(key, BytesContent(b"x")),
+        lambda: storage.load(key),
+        lambda: storage.open(key),
+        lambda: storage.delete(key),
+        lambda: storage.exists(key),
+    ):
+        with pytest.raises(InvalidNameError):
+            use()
+    assert list(storage.list("")) == []
