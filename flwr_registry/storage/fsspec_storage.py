@@ -13,7 +13,12 @@ import fsspec
 
 from flwr_registry.errors import ObjectNotFoundError, RegistryError, StorageError
 from flwr_registry.records import StoredObject
-from flwr_registry.storage.storage_backend import Content, check_key, complete_key
+from flwr_registry.storage.storage_backend import (
+    DIGEST,
+    Content,
+    check_key,
+    complete_key,
+)
 
 __all__ = ["FsspecStorage", "translated"]
 
@@ -37,7 +42,7 @@ class FsspecStorage:
 
     def __init__(self, url: str, **options: Any) -> None:
         self._url = _without_credentials(url.rstrip("/"))
-        with translated("", "open the storage " + self._url):
+        with translated("open", "", self._url):
             self._fs, root = fsspec.core.url_to_fs(
                 url, use_listings_cache=False, **options
             )
@@ -65,7 +70,7 @@ class FsspecStorage:
         path = self._path(key)
         folder, _, name = path.rpartition("/")
         temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
-        with translated(key, "save"):
+        with translated("save", key, self.url):
             if self._whole_on_close:
                 self._write(path, content)
             else:
@@ -76,7 +81,7 @@ class FsspecStorage:
 
     def load(self, key: str, *, max_bytes: int | None = None) -> bytearray:
         """Read an object into one buffer."""
-        with self.open(key) as file, translated(key, "load"):
+        with self.open(key) as file, translated("load", key, self.url):
             size = file.seek(0, 2)
             file.seek(0)
             if max_bytes is not None and size > max_bytes:
@@ -89,24 +94,24 @@ class FsspecStorage:
 
     def open(self, key: str) -> BinaryIO:
         """Open an object for reading; the file can seek."""
-        with translated(key, "open"):
+        with translated("open", key, self.url):
             file = self._fs.open(self._path(check_key(key)), "rb")
             return cast(BinaryIO, file)
 
     def delete(self, key: str) -> None:
         """Remove an object; it is no error when there is none."""
-        with translated(key, "delete"), suppress(FileNotFoundError):
+        with translated("delete", key, self.url), suppress(FileNotFoundError):
             self._fs.rm_file(self._path(check_key(key)))
 
     def exists(self, key: str) -> bool:
         """Tell whether an object is stored under the key."""
-        with translated(key, "look up"):
+        with translated("look up", key, self.url):
             return bool(self._fs.isfile(self._path(check_key(key))))
 
     def list(self, prefix: str) -> Iterator[str]:
         """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
         folder = self._path(check_key(prefix)) if prefix else self._root
-        with translated(prefix, "list"):
+        with translated("list", prefix, self.url):
             paths = self._fs.find(folder) if self._fs.isdir(folder) else []
         start = len(self._root) + 1
         keys = (path[start:] for path in sorted(paths))
@@ -131,19 +136,18 @@ class FsspecStorage:
 
 
 @contextmanager
-def translated(key: str, verb: str) -> Iterator[None]:
+def translated(verb: str, key: str, place: str) -> Iterator[None]:
     """Turn what a file system raises into this package's errors."""
+    thing = f"{key.replace(DIGEST, '*')} in {place}" if key else place
     try:
         yield
     except (RegistryError, KeyboardInterrupt, SystemExit):
         raise
     except FileNotFoundError as error:
-        raise ObjectNotFoundError(
-            f"cannot {verb} {key}: it is not stored", key=key
-        ) from error
+        raise ObjectNotFoundError(f"{thing} does not exist", key=key) from error
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise StorageError(f"cannot {verb} {key}: {reason}".strip(), key=key) from error
+        raise StorageError(f"cannot {verb} {thing}: {reason}", key=key) from error
 
 
 def _read_whole(file: BinaryIO, size: int, key: str) -> bytearray:

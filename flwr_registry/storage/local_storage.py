@@ -45,7 +45,7 @@ class LocalStorage(FsspecStorage):
         """Make `content` durable under `key`, replacing what was there in one step."""
         folder = (self._folder / complete_key(key, _NO_DIGEST)).parent
         temporary = folder / f".{uuid.uuid4().hex}.tmp"
-        with translated(key, f"save to {self._folder} the object"):
+        with translated("save", key, self.url):
             try:
                 sha256 = _write_durably(temporary, content)
                 key = complete_key(key, sha256)
@@ -60,7 +60,7 @@ class LocalStorage(FsspecStorage):
     def delete(self, key: str) -> None:
         """Remove an object, and folders that it leaves empty."""
         path = self._folder / check_key(key)
-        with translated(key, "delete"):
+        with translated("delete", key, self.url):
             if not path.exists():
                 return
             path.unlink()

@@ -39,14 +39,16 @@ class MessageRecording:
         recorder = recorder_of(self)
         start = super().start  # type: ignore[misc]
         call = inspect.signature(start).bind(*args, **kwargs)
-        given = call.arguments
-        recorder.begin_run(_run_of(given.get("grid")))
-        see_model(self, given.get("initial_arrays"))
-        evaluate_fn = given.get("evaluate_fn")
-        recorder.evaluates_centrally = callable(evaluate_fn)
-        if callable(evaluate_fn):
-            given["evaluate_fn"] = _measuring(recorder, evaluate_fn)
         with recorder.whole_run():
+            for given in _argument_holders(call):
+                if "grid" in given:
+                    recorder.begin_run(_run_of(given["grid"]))
+                see_model(self, given.get("initial_arrays"))
+                evaluate_fn = given.get("evaluate_fn")
+                if callable(evaluate_fn):
+                    recorder.evaluates_centrally = True
+                    given["evaluate_fn"] = _measuring(recorder, evaluate_fn)
+            recorder.begin_run(None)
             return start(*call.args, **call.kwargs)
 
     def configure_train(
@@ -106,6 +108,15 @@ class MessageRecording:
         if not recorder.evaluates_centrally:
             recorder.end_round()
         return metrics
+
+
+def _argument_holders(call: inspect.BoundArguments) -> list[dict[str, Any]]:
+    """Where a call holds its arguments: by parameter, and in a ``**kwargs``."""
+    holders = [call.arguments]
+    for parameter in call.signature.parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            holders.append(call.arguments.setdefault(parameter.name, {}))
+    return holders
 
 
 def _measuring(

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flwr_registry.records import check_name
+from flwr_registry.registry import ModelRegistry
 from flwr_registry.validation import ModelValidator
 from flwr_registry.weights import Weights
-
-if TYPE_CHECKING:
-    from flwr_registry.registry import ModelRegistry
 
 __all__ = ["RUN_CONFIG_KEYS", "RegistryOptions", "options_from_run_config"]
 
@@ -74,6 +72,8 @@ class RegistryOptions:
             check_name(self.model, "model")
         if self.run is not None:
             check_name(self.run, "run")
+        if self.storage is not None and isinstance(self.registry, ModelRegistry):
+            raise ValueError("a ModelRegistry has its storage: give no other with it")
         every = self.checkpoint_every
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(

@@ -96,6 +96,7 @@ class RoundRecorder:
         self._chosen: tuple[str, ...] = ()
         self._round_began = time.perf_counter()
         self._checkpoint_pending = False
+        self._recorded_round = 0
         self._history: dict[str, dict[int, Mapping[str, Any]]] = {
             source.value: {} for source in MetricSource
         }
@@ -230,6 +231,7 @@ class RoundRecorder:
         with self.tolerate(f"register the model of round {facts.server_round}"):
             version = self._opened().register(weights, facts, errors, privacy)
             self._versions[facts.server_round] = version.version
+            self._recorded_round = facts.server_round
         return version
 
     def _record_without_model(self, facts: RoundFacts) -> None:
@@ -238,6 +240,7 @@ class RoundRecorder:
             self._opened().record_round(
                 facts, RoundStatus.NO_RESULT, self._model.version
             )
+            self._recorded_round = facts.server_round
 
     def _handle_invalid(
         self,
@@ -289,7 +292,8 @@ class RoundRecorder:
             return
         self._history[source.value][server_round] = metrics
         self._checkpoint_pending = self._server_round > 0
-        if server_round == 0:
+        if server_round == 0 or server_round != self._recorded_round:
+            # The initial model is no version; nor is one that could not be registered.
             return
         measured = same_buffers(buffers, self._model.buffers)
         with self.tolerate(

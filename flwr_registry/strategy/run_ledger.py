@@ -73,7 +73,7 @@ class RunLedger:
         RegistryError
             When either cannot be opened.
         """
-        log_places(self.provenance, self._database_url, self._storage.url)
+        log_places(self.provenance, self._shown_database, self._storage.url)
         self._registered_run()
 
     def close(self) -> None:
@@ -157,13 +157,12 @@ class RunLedger:
     def _place_storage(self) -> StorageBackend:
         given = self._options.registry
         if isinstance(given, ModelRegistry):
-            self._database_url = given.url
-            if self._options.storage is None:
-                return given.storage
-            return storage_from_url(self._options.storage)
+            self._shown_database = given.url
+            return given.storage
         places = resolve_places(given, self._options.storage)
-        self._database_url = places.shown_database_url
-        return storage_from_url(places.storage_url)
+        self._database_url = places.database.render_as_string(hide_password=False)
+        self._shown_database = places.shown_database_url
+        return storage_from_url(places.storage)
 
     def _registered_run(self) -> tuple[ModelRegistry, Run]:
         if self._registry is None:
@@ -171,7 +170,7 @@ class RunLedger:
             self._registry = (
                 given
                 if isinstance(given, ModelRegistry)
-                else ModelRegistry(given, self._storage)
+                else ModelRegistry(self._database_url, self._storage)
             )
         if self._run is None:
             self._run = self._registry.start_run(self.provenance)

@@ -81,7 +81,7 @@ def test_delete_takes_the_folders_that_it_empties(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
     (tmp_path / "root").write_text("a file where the root should be")
-    with pytest.raises(StorageError, match=r"cannot save to .*root"):
+    with pytest.raises(StorageError, match=r"cannot save a in .*root"):
         LocalStorage(tmp_path / "root").save("a", BytesContent(b"x"))
 
 

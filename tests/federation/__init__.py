@@ -1,0 +1,1 @@
+"""A deterministic federation in one process, for both of Flower's APIs."""
