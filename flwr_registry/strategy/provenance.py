@@ -6,7 +6,7 @@ import platform
 import re
 import uuid
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from flwr_registry.records import RunProvenance
@@ -53,9 +53,9 @@ def provenance_of(
         strategy_config=strategy_config_of(strategy),
         run_config=_without_secrets({**overrides, **options.run_config}),
         versions={
-            "flwr": version("flwr"),
-            "flwr_registry": version("flwr-registry"),
-            "numpy": version("numpy"),
+            "flwr": _version_of("flwr"),
+            "flwr_registry": _version_of("flwr-registry"),
+            "numpy": _version_of("numpy"),
             "python": platform.python_version(),
         },
     )
@@ -80,6 +80,13 @@ def strategy_config_of(strategy: Any) -> dict[str, Any]:
         elif callable(value):
             config[name] = getattr(value, "__qualname__", type(value).__name__)
     return config
+
+
+def _version_of(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _model_named_after(app_id: str) -> str:

@@ -42,8 +42,6 @@ class Entry:
     ----------
     prepare : callable
         What an app does to the strategy that it will start, wrapped or bare.
-    opaque : bool
-        Whether the model is bytes, not arrays.
     unregistrable : bool
         Whether the strategy returns something other than a model: training must go on,
         and no version may appear.
@@ -53,7 +51,6 @@ class Entry:
     api: Api
     make: Callable[[], MessageSetup | LegacySetup]
     prepare: Callable[[Any], None] = lambda strategy: None
-    opaque: bool = False
     unregistrable: bool = False
 
     def __str__(self) -> str:

@@ -86,7 +86,7 @@ def _xgboost(name: str, make: Callable[..., Strategy]) -> Entry:
         )
         return LegacySetup(strategy, model, RawFormat(), XgboostClients())
 
-    return Entry(name, "legacy", setup, opaque=True)
+    return Entry(name, "legacy", setup)
 
 
 def _android() -> LegacySetup:
@@ -155,7 +155,7 @@ _STOCK = [
         floating_model,
     ),
     _entry("QFedAvg", lambda options: stock.QFedAvg(**options), floating_model),
-    Entry("FedAvgAndroid", "legacy", _android, opaque=True),
+    Entry("FedAvgAndroid", "legacy", _android),
     Entry("FedXgbNnAvg", "legacy", _forest, unregistrable=True),
     _xgboost("FedXgbBagging", stock.FedXgbBagging),
     _xgboost("FedXgbCyclic", stock.FedXgbCyclic),

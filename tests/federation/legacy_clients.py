@@ -25,7 +25,7 @@ from flwr.common import (
 from flwr.server.compat.grid_client_proxy import GridClientProxy
 from numpy.typing import NDArray
 
-from federation.canonical import Canonical, canonical
+from federation.canonical import canonical
 from federation.clients import Arrays, Clients
 from federation.faults import Fault, FaultKind, NodeLostError, fault_of, poisoned
 from federation.in_process_grid import InProcessGrid
@@ -127,7 +127,6 @@ class Traffic:
     initial: Arrays
     faults: tuple[Fault, ...]
     grid: InProcessGrid
-    sent: list[Canonical]
 
 
 class InProcessProxy(GridClientProxy):
@@ -185,7 +184,7 @@ class InProcessProxy(GridClientProxy):
         return DisconnectRes("")
 
     def _record(self, verb: str, instructions: object) -> None:
-        self.traffic.sent.append((verb, self.node_id, canonical(instructions)))
+        self.traffic.grid.sent.append((verb, self.node_id, canonical(instructions)))
 
     def _failed(self, server_round: int, *, evaluating: bool) -> FaultKind | None:
         faults = self.traffic.faults

@@ -111,7 +111,7 @@ def federate(
 ) -> tuple[SimpleClientManager, Traffic]:
     """Return a client manager with all nodes registered, and what they share."""
     grid = InProcessGrid(clients, node_ids=node_ids)
-    traffic = Traffic(clients, tensor_format, initial, tuple(faults), grid, grid.sent)
+    traffic = Traffic(clients, tensor_format, initial, tuple(faults), grid)
     manager = SimpleClientManager()
     for node_id in node_ids:
         manager.register(InProcessProxy(node_id, traffic))

@@ -33,7 +33,7 @@ def _xgboost(name: str, make: Callable[[], Strategy]) -> Entry:
     def setup() -> MessageSetup:
         return MessageSetup(make(), xgboost_model(), XgboostClients())
 
-    return Entry(name, "message", setup, opaque=True)
+    return Entry(name, "message", setup)
 
 
 def _accounted() -> MessageSetup:

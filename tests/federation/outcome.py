@@ -114,7 +114,11 @@ def _play_legacy(
         client_manager=manager, strategy=strategy, arrival_seed=how.arrival_seed
     )
     history, _ = server.fit(how.rounds, timeout=None)
-    return tuple(traffic.sent), canonical(server.parameters), canonical(vars(history))
+    return (
+        tuple(traffic.grid.sent),
+        canonical(server.parameters),
+        canonical(vars(history)),
+    )
 
 
 @contextmanager
@@ -122,7 +126,7 @@ def _seeded(seed: int) -> Iterator[None]:
     before = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)
-    # Flower collects garbage for each record that it drains: spare it all older objects.
+    # Flower collects garbage for each record it drains: spare it all older objects.
     gc.freeze()
     try:
         yield

@@ -1,0 +1,150 @@
+"""Is this model fit to use: all checks in one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from flwr_registry.validation.checks import (
+    MetricRanges,
+    enough_nodes,
+    finite_values,
+    metrics_in_range,
+    same_dtypes,
+    same_names,
+    same_shapes,
+)
+from flwr_registry.weights import Architecture, Weights
+
+__all__ = ["Candidate", "ModelValidator"]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model that asks to be registered.
+
+    Attributes
+    ----------
+    weights : Weights
+        The very arrays that would be stored.
+    metrics : mapping
+        What training reported of it.
+    num_nodes : int or None
+        How many nodes contributed; None when that is not known.
+    """
+
+    weights: Weights
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    num_nodes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelValidator:
+    """Checks a model before it is used, reading each of its bytes once.
+
+    Checked are the names, order, shapes and dtypes of the arrays against a reference,
+    NaN and Inf, the sanity of metrics, the number of nodes, and whatever `check` adds.
+    A serialized model, such as that of XGBoost, is not looked into.
+
+    Parameters
+    ----------
+    reference : Architecture, Weights, mapping of arrays or torch module, optional
+        What the model has to look like. In a run it is the initial model unless given.
+    min_nodes : int
+        The fewest nodes that have to contribute.
+    metric_ranges : mapping of str to (low, high), optional
+        Allowed values of metrics, None for an open side. By default a loss is not
+        negative and an accuracy lies in [0, 1].
+    check : callable, optional
+        Takes a `Candidate` and gives texts, one for each error.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a reference, number or range that makes no sense.
+    """
+
+    reference: Any = None
+    min_nodes: int = 1
+    metric_ranges: MetricRanges | None = None
+    check: Callable[[Candidate], Iterable[str]] | None = None
+
+    def __post_init__(self) -> None:
+        reference = self.reference
+        if reference is not None and not isinstance(reference, Architecture):
+            object.__setattr__(
+                self, "reference", Architecture.of(Weights.of(reference))
+            )
+        if not isinstance(self.min_nodes, int) or self.min_nodes < 0:
+            raise ValueError(f"min_nodes is a number from 0 on, not {self.min_nodes!r}")
+        ranges = MappingProxyType(dict(self.metric_ranges or {}))
+        for name, allowed in ranges.items():
+            _check_range(name, allowed)
+        object.__setattr__(self, "metric_ranges", ranges)
+
+    def with_reference(self, reference: Architecture) -> ModelValidator:
+        """Compare with `reference`, unless another one was given from the start."""
+        return (
+            self if self.reference is not None else replace(self, reference=reference)
+        )
+
+    def validate(self, candidate: Candidate) -> list[str]:
+        """Run every check.
+
+        Returns
+        -------
+        list of str
+            All errors in a fixed order, empty when the model is valid. A check that
+            fails itself is an error too; nothing is raised.
+        """
+        return [*self._structure(candidate.weights), *self._contents(candidate)]
+
+    def _structure(self, weights: Weights) -> Iterator[str]:
+        reference: Architecture | None = self.reference
+        if reference is None:
+            return
+        if weights.opaque or reference.opaque:
+            if weights.opaque != reference.opaque:
+                found, expected = ("a serialized model", "arrays")[:: _sign(weights)]
+                yield f"the model is {found}, expected {expected}"
+            return
+        yield from same_names(weights, reference)
+        yield from same_shapes(weights, reference)
+        yield from same_dtypes(weights, reference)
+
+    def _contents(self, candidate: Candidate) -> Iterator[str]:
+        if not candidate.weights.opaque:
+            yield from finite_values(candidate.weights)
+        yield from metrics_in_range(candidate.metrics, self.metric_ranges or {})
+        yield from enough_nodes(candidate.num_nodes, self.min_nodes)
+        if self.check is not None:
+            yield from _asked(self.check, candidate)
+
+
+def _asked(
+    check: Callable[[Candidate], Iterable[str]], candidate: Candidate
+) -> list[str]:
+    try:
+        found = check(candidate)
+        return (
+            [found] if isinstance(found, str) else [str(each) for each in found or ()]
+        )
+    except Exception as error:
+        name = getattr(check, "__name__", type(check).__name__)
+        return [f"the check {name} failed itself: {type(error).__name__}: {error}"]
+
+
+def _sign(weights: Weights) -> int:
+    return 1 if weights.opaque else -1
+
+
+def _check_range(name: str, allowed: Any) -> None:
+    sound = isinstance(allowed, tuple | list) and len(allowed) == 2
+    if not sound or any(
+        side is not None and not isinstance(side, int | float) for side in allowed
+    ):
+        raise ValueError(
+            f"metric_ranges[{name!r}] is (low, high), numbers or None, not {allowed!r}"
+        )

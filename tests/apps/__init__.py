@@ -1,0 +1,1 @@
+"""Small Flower apps, and the real Flower processes that run them."""

@@ -1,0 +1,1 @@
+"""Fits a line with numpy over Flower's message API."""

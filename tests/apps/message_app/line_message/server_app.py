@@ -1,0 +1,22 @@
+"""The server's side: FedAvg, with every round registered."""
+
+from flwr.app import Array, ArrayRecord, Context
+from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import FedAvg
+
+from flwr_registry import RegistryStrategy
+from line_message.task import initial_weights
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run the federation."""
+    strategy = RegistryStrategy.from_context(context, FedAvg())
+    arrays = ArrayRecord({k: Array(v) for k, v in initial_weights().items()})
+    strategy.start(
+        grid=grid,
+        initial_arrays=arrays,
+        num_rounds=int(context.run_config["num-server-rounds"]),
+    )
