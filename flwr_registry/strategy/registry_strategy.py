@@ -64,7 +64,8 @@ class RegistryStrategy:
     on_invalid : {"reject", "raise", "record"}
         What becomes of a round whose model is invalid: Flower keeps the last good model
         and the strategy its former state, training ends with a `ValidationError`, or
-        training goes on with it. In each case it is recorded as failed.
+        training goes on with it. In each case it is recorded as failed. Metrics that
+        are out of range, with sound arrays, reject nothing.
     on_error : {"warn", "raise"}
         What becomes of trouble in storage or database.
     parameter_names : torch module, state dict or list of str, optional

@@ -177,15 +177,17 @@ class RoundRecorder:
             facts.train_metrics
         )
         self._checkpoint_pending = True
-        weights, errors = self._validated(aggregate, facts)
+        weights = self._read(aggregate, server_round)
         if weights is None:
-            self._record_without_model(facts)
+            self._record_without_model(aggregate, facts)
             return True
+        unfit, doubts = self._errors_of(weights, facts)
+        errors = [*unfit, *doubts]
         version = self._register(weights, facts, errors, aggregate.privacy)
-        if errors:
-            return self._handle_invalid(aggregate, weights, version, facts, errors)
+        if errors and not self._may_go_on(facts, version, unfit, doubts):
+            return False
         self._go_on_with(_Model(aggregate.buffers, weights, version))
-        if version is not None:
+        if version is not None and not errors:
             log_version(facts, version, time.perf_counter() - began)
         return True
 
@@ -202,18 +204,24 @@ class RoundRecorder:
             duration_seconds=time.perf_counter() - self._round_began,
         )
 
-    def _validated(
-        self, aggregate: Aggregate, facts: RoundFacts
-    ) -> tuple[Weights | None, list[str]]:
-        weights, errors = None, []
-        with self.tolerate(f"read the model of round {facts.server_round}"):
+    def _read(self, aggregate: Aggregate, server_round: int) -> Weights | None:
+        weights = None
+        with self.tolerate(f"read the model of round {server_round}"):
             weights = aggregate.read_weights(self._reference)
             if weights is not None:
                 self._note_counters(weights)
-                num_nodes = count_of_successes(facts.contributions)
-                candidate = Candidate(weights, facts.train_metrics, num_nodes)
-                errors = self._validator.validate(candidate)
-        return weights, errors
+        return weights
+
+    def _errors_of(
+        self, weights: Weights, facts: RoundFacts
+    ) -> tuple[list[str], list[str]]:
+        """What makes the model unfit, and what only casts doubt on its metrics."""
+        num_nodes = count_of_successes(facts.contributions)
+        candidate = Candidate(weights, facts.train_metrics, num_nodes)
+        return (
+            self._validator.model_errors(candidate),
+            self._validator.metric_errors(candidate),
+        )
 
     def _note_counters(self, weights: Weights) -> None:
         if weights.cast_back and not self._noted_counters:
@@ -234,38 +242,44 @@ class RoundRecorder:
             self._recorded_round = facts.server_round
         return version
 
-    def _record_without_model(self, facts: RoundFacts) -> None:
-        log_without_model(facts.server_round, self._model.version)
+    def _record_without_model(self, aggregate: Aggregate, facts: RoundFacts) -> None:
+        if aggregate.buffers:
+            # It could not be read: training goes on with it, but it is no version.
+            self._model = _Model(aggregate.buffers, None)
+        else:
+            log_without_model(facts.server_round, self._model.version)
         with self.tolerate(f"record round {facts.server_round}"):
             self._opened().record_round(
                 facts, RoundStatus.NO_RESULT, self._model.version
             )
             self._recorded_round = facts.server_round
 
-    def _handle_invalid(
+    def _may_go_on(
         self,
-        aggregate: Aggregate,
-        weights: Weights,
-        version: ModelVersion | None,
         facts: RoundFacts,
-        errors: Sequence[str],
+        version: ModelVersion | None,
+        unfit: Sequence[str],
+        doubts: Sequence[str],
     ) -> bool:
-        match self.options.on_invalid:
-            case "raise":
-                log_invalid(facts, version, errors, "Training ends")
-                raise ValidationError(
-                    f"the model of round {facts.server_round} failed validation: "
-                    + "; ".join(errors),
-                    errors=errors,
-                )
-            case "record":
-                log_invalid(facts, version, errors, "Training goes on with it")
-                self._go_on_with(_Model(aggregate.buffers, weights, version))
-                return True
-            case _:
-                kept = self._model.version
-                log_invalid(facts, version, errors, "The last good model stays", kept)
-                return False
+        """Whether training goes on with a model that failed validation.
+
+        Doubtful metrics alone never stop it: a report may count accuracy in per cent,
+        or a loss be negative, while the arrays are sound.
+        """
+        errors = [*unfit, *doubts]
+        if self.options.on_invalid == "raise":
+            log_invalid(facts, version, errors, "Training ends")
+            raise ValidationError(
+                f"the model of round {facts.server_round} failed validation: "
+                + "; ".join(errors),
+                errors=errors,
+            )
+        if unfit and self.options.on_invalid == "reject":
+            kept = self._model.version
+            log_invalid(facts, version, errors, "The last good model stays", kept)
+            return False
+        log_invalid(facts, version, errors, "Training goes on with it")
+        return True
 
     def _go_on_with(self, model: _Model) -> None:
         self._model = model

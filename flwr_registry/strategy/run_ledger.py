@@ -162,7 +162,8 @@ class RunLedger:
         places = resolve_places(given, self._options.storage)
         self._database_url = places.database.render_as_string(hide_password=False)
         self._shown_database = places.shown_database_url
-        return storage_from_url(places.storage)
+        storage = places.storage
+        return storage_from_url(storage) if isinstance(storage, str) else storage
 
     def _registered_run(self) -> tuple[ModelRegistry, Run]:
         if self._registry is None:

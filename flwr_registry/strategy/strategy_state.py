@@ -118,7 +118,7 @@ class _Exporter:
                 return value if math.isfinite(value) else {"$float": repr(value)}
             case bytes():
                 return {"$bytes": self._array(np.frombuffer(value, np.uint8), value)}
-            case np.ndarray() if not value.dtype.hasobject:
+            case np.ndarray() if not (value.dtype.hasobject or value.dtype.names):
                 return {"$array": self._array(value, value)}
             case _:
                 return self._compound(value, path)

@@ -99,7 +99,22 @@ class ModelValidator:
             All errors in a fixed order, empty when the model is valid. A check that
             fails itself is an error too; nothing is raised.
         """
+        return [*self.model_errors(candidate), *self.metric_errors(candidate)]
+
+    def model_errors(self, candidate: Candidate) -> list[str]:
+        """Find what makes the model itself unfit to train on with.
+
+        Returns
+        -------
+        list of str
+            Errors of its arrays, of the number of nodes, and of the user's own check.
+        """
         return [*self._structure(candidate.weights), *self._contents(candidate)]
+
+    def metric_errors(self, candidate: Candidate) -> list[str]:
+        """Find metrics that cast doubt on a model whose arrays may be sound."""
+        ranges = self.metric_ranges or {}
+        return list(metrics_in_range(candidate.metrics, ranges))
 
     def _structure(self, weights: Weights) -> Iterator[str]:
         reference: Architecture | None = self.reference
@@ -117,7 +132,6 @@ class ModelValidator:
     def _contents(self, candidate: Candidate) -> Iterator[str]:
         if not candidate.weights.opaque:
             yield from finite_values(candidate.weights)
-        yield from metrics_in_range(candidate.metrics, self.metric_ranges or {})
         yield from enough_nodes(candidate.num_nodes, self.min_nodes)
         if self.check is not None:
             yield from _asked(self.check, candidate)

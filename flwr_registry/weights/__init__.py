@@ -7,7 +7,11 @@ from flwr_registry.weights.architecture import (
 )
 from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.safetensors_file import decode, encode
-from flwr_registry.weights.stored_weights import load_weights, save_weights
+from flwr_registry.weights.stored_weights import (
+    load_verified,
+    load_weights,
+    save_weights,
+)
 
 __all__ = [
     "Architecture",
@@ -16,6 +20,7 @@ __all__ = [
     "counters_to_cast_back",
     "decode",
     "encode",
+    "load_verified",
     "load_weights",
     "save_weights",
 ]

@@ -1,0 +1,25 @@
+"""Everything that is needed to go on after a crash, without a database."""
+
+from flwr_registry.checkpointing.checkpoint import Checkpoint, CheckpointContent
+from flwr_registry.checkpointing.checkpoint_manager import CheckpointManager
+from flwr_registry.checkpointing.checkpoint_scheduler import (
+    CheckpointScheduler,
+    EveryNRounds,
+)
+from flwr_registry.checkpointing.random_state import (
+    capture_random_state,
+    restore_random_state,
+)
+from flwr_registry.checkpointing.run_folders import latest_run_folder, new_run_folder
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointContent",
+    "CheckpointManager",
+    "CheckpointScheduler",
+    "EveryNRounds",
+    "capture_random_state",
+    "latest_run_folder",
+    "new_run_folder",
+    "restore_random_state",
+]

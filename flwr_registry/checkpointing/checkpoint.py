@@ -1,0 +1,199 @@
+"""What a checkpoint holds, and its manifest."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+from flwr_registry.errors import CheckpointError
+from flwr_registry.records import StoredObject
+from flwr_registry.weights import Weights
+
+__all__ = [
+    "FORMAT",
+    "Checkpoint",
+    "CheckpointContent",
+    "Manifest",
+    "read_manifest",
+    "write_manifest",
+]
+
+FORMAT = 1
+"""Rises when an older release could misread a manifest."""
+
+MetricsHistory = Mapping[str, Mapping[int, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointContent:
+    """Everything that a run needs to go on after a round.
+
+    Attributes
+    ----------
+    server_round : int
+        The last finished round.
+    model : str
+        Name of the model that the run writes.
+    version : str or None
+        Version of the weights; None when they were not registered.
+    weights : Weights or StoredObject
+        What the next round starts from. Stored ones are not written again.
+    state : object
+        What the strategy carries, as JSON can hold it.
+    state_arrays : mapping of str to numpy.ndarray
+        The arrays that `state` names.
+    metrics : mapping
+        Source to round to metrics, of all rounds so far.
+    versions : mapping of int to str
+        Round to version, of all rounds so far.
+    random_state : object
+        Of the generators that training draws from.
+    strategy : str
+        Qualified class name.
+    fingerprint : str
+        Of the architecture.
+    """
+
+    server_round: int
+    model: str
+    version: str | None
+    weights: Weights | StoredObject
+    state: Any = None
+    state_arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    metrics: MetricsHistory = field(default_factory=dict)
+    versions: Mapping[int, str] = field(default_factory=dict)
+    random_state: Any = None
+    strategy: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that was read, each byte of it verified.
+
+    Attributes
+    ----------
+    weights : Weights
+        What the next round starts from.
+    stored_weights : StoredObject
+        Where they lie.
+    content : CheckpointContent
+        The rest; its weights are `stored_weights`.
+    """
+
+    weights: Weights
+    stored_weights: StoredObject
+    content: CheckpointContent
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A checkpoint's facts and the places of its bytes."""
+
+    content: CheckpointContent
+    weights: StoredObject
+    state_arrays: StoredObject | None
+
+
+def write_manifest(manifest: Manifest) -> bytes:
+    """Turn a manifest into JSON.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When the state is no plain data.
+    """
+    content = manifest.content
+    arrays = manifest.state_arrays
+    fields = {
+        "format": FORMAT,
+        "server_round": content.server_round,
+        "model": content.model,
+        "version": content.version,
+        "weights": asdict(manifest.weights),
+        "state": content.state,
+        "state_arrays": asdict(arrays) if arrays else None,
+        "metrics": _encoded(content.metrics),
+        "versions": _encoded(content.versions),
+        "random_state": content.random_state,
+        "strategy": content.strategy,
+        "fingerprint": content.fingerprint,
+    }
+    return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode()
+
+
+def read_manifest(data: bytes | bytearray) -> Manifest:
+    """Read a manifest.
+
+    Raises
+    ------
+    CheckpointError
+        When a newer release wrote it, or it is no manifest.
+    """
+    try:
+        fields = json.loads(data)
+        newer = int(fields["format"]) > FORMAT
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError("it is no manifest of a checkpoint") from error
+    if newer:
+        raise NewerFormatError(
+            f"the checkpoint has format {fields['format']}, this release reads up to "
+            f"{FORMAT}: upgrade flwr-registry"
+        )
+    try:
+        return _manifest_of(fields)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError("its manifest lacks what a checkpoint needs") from error
+
+
+class NewerFormatError(CheckpointError):
+    """A newer release wrote the checkpoint; going back to an older one is no remedy."""
+
+
+def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
+    arrays = fields["state_arrays"]
+    weights = StoredObject(**fields["weights"])
+    content = CheckpointContent(
+        server_round=int(fields["server_round"]),
+        model=fields["model"],
+        version=fields["version"],
+        weights=weights,
+        state=fields["state"],
+        metrics={
+            source: {
+                int(server_round): _decoded(each) for server_round, each in of.items()
+            }
+            for source, of in fields["metrics"].items()
+        },
+        versions={int(key): version for key, version in fields["versions"].items()},
+        random_state=fields["random_state"],
+        strategy=fields["strategy"],
+        fingerprint=fields["fingerprint"],
+    )
+    return Manifest(content, weights, StoredObject(**arrays) if arrays else None)
+
+
+def _encoded(value: Any) -> Any:
+    """Metrics as strict JSON, which knows no NaN."""
+    if isinstance(value, Mapping):
+        return {str(key): _encoded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_encoded(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": repr(value)}
+    return value
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_decoded(item) for item in value]
+    if isinstance(value, dict):
+        if value.keys() == {"$float"}:
+            return float(value["$float"])
+        return {key: _decoded(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,223 @@
+"""Checkpoints of one run: saved, found, loaded, pruned."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import replace
+from typing import Any
+
+from flwr_registry.checkpointing.checkpoint import (
+    Checkpoint,
+    CheckpointContent,
+    Manifest,
+    NewerFormatError,
+    read_manifest,
+    write_manifest,
+)
+from flwr_registry.checkpointing.run_folders import folder_of
+from flwr_registry.errors import (
+    CheckpointError,
+    IntegrityError,
+    ObjectNotFoundError,
+    RegistryError,
+)
+from flwr_registry.records import StoredObject
+from flwr_registry.storage import BytesContent, StorageBackend
+from flwr_registry.weights import (
+    Weights,
+    load_verified,
+    load_weights,
+    save_weights,
+)
+
+__all__ = ["CheckpointManager"]
+
+_LOGGER = logging.getLogger("flwr")
+_COMMITTED = "COMMITTED"
+_ROUND = re.compile(r"round_(\d{6,})/")
+_MAX_MARKER_BYTES = 4096
+
+
+class CheckpointManager:
+    """The checkpoints of one run, in storage alone.
+
+    A checkpoint is a folder ``checkpoints/<run>/round_000012/`` with a manifest, the
+    arrays of the strategy's state if there are any, and a marker that is written last:
+    without it the checkpoint does not exist. The marker holds the manifest's digest and
+    the manifest those of all other files, so whatever is read is verified.
+
+    Parameters
+    ----------
+    storage : StorageBackend
+        Where the checkpoints lie.
+    run : str
+        Name of the run's folder, from `new_run_folder` or `latest_run_folder`.
+    keep_last : int, optional
+        How many of the newest checkpoints stay; None for all.
+
+    Raises
+    ------
+    ValueError
+        When `keep_last` is less than 1.
+    """
+
+    def __init__(
+        self, storage: StorageBackend, run: str, *, keep_last: int | None = 3
+    ) -> None:
+        if keep_last is not None and keep_last < 1:
+            raise ValueError(
+                f"keep_last is 1 or more, or None for all, not {keep_last}"
+            )
+        self._storage = storage
+        self._folder = folder_of(run)
+        self._keep_last = keep_last
+
+    def save(self, content: CheckpointContent) -> None:
+        """Write a checkpoint; one of the same round is replaced. Then prune.
+
+        Raises
+        ------
+        StorageError
+            The checkpoint does not exist then, and older ones are as they were.
+        TypeError, ValueError
+            When the state is no plain data.
+        """
+        folder = self._round_folder(content.server_round)
+        self._storage.delete(f"{folder}/{_COMMITTED}")
+        weights = content.weights
+        if isinstance(weights, Weights):
+            key = f"{folder}/weights.safetensors"
+            weights = save_weights(self._storage, key, weights)
+        arrays = None
+        if content.state_arrays:
+            key = f"{folder}/state.safetensors"
+            arrays = save_weights(self._storage, key, Weights(content.state_arrays))
+        data = write_manifest(Manifest(content, weights, arrays))
+        manifest = self._storage.save(f"{folder}/manifest.json", BytesContent(data))
+        marker = {"size_bytes": manifest.size_bytes, "sha256": manifest.sha256}
+        self._storage.save(
+            f"{folder}/{_COMMITTED}", BytesContent(json.dumps(marker).encode())
+        )
+        self._prune_after_save()
+
+    def rounds(self) -> list[int]:
+        """Rounds that have a committed checkpoint, oldest first."""
+        return sorted(self._committed(list(self._storage.list(self._folder))))
+
+    def load_latest(self) -> Checkpoint | None:
+        """Load the newest checkpoint that is sound; None when there is none.
+
+        A damaged one is named in a warning, and the one before it is taken.
+
+        Raises
+        ------
+        CheckpointError
+            When a newer release of this package wrote it.
+        StorageError
+            When the storage does not answer: that a checkpoint cannot be reached does
+            not mean that it is damaged.
+        """
+        for server_round in reversed(self.rounds()):
+            try:
+                return self.load_round(server_round)
+            except NewerFormatError:
+                raise
+            except (IntegrityError, CheckpointError, ObjectNotFoundError) as error:
+                _LOGGER.warning(
+                    "registry: the checkpoint of round %d is damaged, the one before "
+                    "is taken: %s",
+                    server_round,
+                    error,
+                )
+        return None
+
+    def load_round(self, server_round: int) -> Checkpoint:
+        """Load the checkpoint of a round.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            When the round has none, or a part of it is gone.
+        IntegrityError
+            When a part of it is not what was written.
+        CheckpointError
+            When its manifest makes no sense, or a newer release wrote it.
+        """
+        folder = self._round_folder(server_round)
+        manifest = read_manifest(self._read_manifest_bytes(folder))
+        weights = load_weights(self._storage, manifest.weights)
+        arrays: Any = {}
+        if manifest.state_arrays is not None:
+            arrays = load_weights(self._storage, manifest.state_arrays)
+        content = replace(manifest.content, state_arrays=arrays)
+        return Checkpoint(weights, manifest.weights, content)
+
+    def prune(self) -> list[int]:
+        """Remove all but the newest checkpoints, and what a crash left unfinished.
+
+        Weights of registered versions are never removed.
+
+        Returns
+        -------
+        list of int
+            Rounds whose checkpoint was removed.
+        """
+        keys = list(self._storage.list(self._folder))
+        rounds = sorted(self._committed(keys))
+        kept = rounds if self._keep_last is None else rounds[-self._keep_last :]
+        gone = [each for each in rounds if each not in kept]
+        unfinished = {
+            found
+            for key in keys
+            if (found := self._round_of(key)) is not None
+            and found not in rounds
+            and rounds
+            and found < rounds[-1]
+        }
+        for server_round in [*gone, *sorted(unfinished)]:
+            self._remove(server_round, keys)
+        return gone
+
+    def _read_manifest_bytes(self, folder: str) -> bytearray:
+        try:
+            marker = json.loads(
+                self._storage.load(
+                    f"{folder}/{_COMMITTED}", max_bytes=_MAX_MARKER_BYTES
+                )
+            )
+            expected = StoredObject(f"{folder}/manifest.json", **marker)
+            if not isinstance(expected.size_bytes, int) or expected.size_bytes < 0:
+                raise ValueError("its size is no number")
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"the marker of {folder} is damaged") from error
+        return load_verified(self._storage, expected)
+
+    def _prune_after_save(self) -> None:
+        try:
+            self.prune()
+        except RegistryError as error:
+            _LOGGER.warning("registry: old checkpoints could not be removed: %s", error)
+
+    def _remove(self, server_round: int, keys: list[str]) -> None:
+        """Remove the marker first: what is half removed must not look whole."""
+        folder = self._round_folder(server_round)
+        mine = [key for key in keys if key.startswith(f"{folder}/")]
+        for key in sorted(mine, key=lambda key: not key.endswith(f"/{_COMMITTED}")):
+            self._storage.delete(key)
+
+    def _committed(self, keys: list[str]) -> set[int]:
+        return {
+            found
+            for key in keys
+            if key.endswith(f"/{_COMMITTED}")
+            and (found := self._round_of(key)) is not None
+        }
+
+    def _round_of(self, key: str) -> int | None:
+        found = _ROUND.match(key.removeprefix(f"{self._folder}/"))
+        return int(found[1]) if found else None
+
+    def _round_folder(self, server_round: int) -> str:
+        return f"{self._folder}/round_{server_round:06d}"

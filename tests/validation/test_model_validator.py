@@ -1,0 +1,228 @@
+"""Every error at once, never an exception."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from flwr_registry.validation import Candidate, ModelValidator
+from flwr_registry.weights import Architecture, Weights
+
+LAYERS = {
+    "a.weight": np.ones((2, 3), np.float32),
+    "a.bias": np.zeros(3, np.float32),
+    "norm.counter": np.array(17, np.int64),
+}
+METRICS = st.dictionaries(
+    st.sampled_from(["loss", "val_loss", "accuracy", "acc", "n", "", "x y"]),
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(),
+        st.binary(),
+        st.lists(st.floats()),
+        st.just({}),
+        st.just(np.array([1.0, math.nan])),
+    ),
+)
+
+
+def errors(arrays=LAYERS, metrics=None, num_nodes=None, opaque=False, **options):
+    validator = ModelValidator(**{"reference": LAYERS, **options})
+    weights = Weights(arrays, opaque=opaque)
+    return validator.validate(Candidate(weights, metrics or {}, num_nodes))
+
+
+def test_a_sound_model_has_no_errors():
+    sound = {"train_loss": 0.1, "accuracy": 1.0, "lr": -3.0}
+    assert errors(metrics=sound, num_nodes=1) == []
+
+
+def test_all_errors_are_found_at_once():
+    broken = {
+        "a.weight": np.full((3, 2), np.nan, np.float32),
+        "norm.counter": np.array([17, 18]),
+        "extra": np.array([1.0, np.inf]),
+    }
+    found = errors(broken, {"loss": -1.0, "accuracy": 87.0}, num_nodes=0)
+    assert found == [
+        "missing arrays: 'a.bias'",
+        "unexpected arrays: 'extra'",
+        "array 'a.weight' has shape (3, 2), expected (2, 3)",
+        "array 'norm.counter' has shape (2,), expected ()",
+        "array 'a.weight' has 6 NaN among 6 values",
+        "array 'extra' has 1 Inf among 2 values",
+        "0 nodes contributed, at least 1 are needed",
+        "metric 'accuracy' is 87.0, outside [0, 1]; if that is sound, pass "
+        "ModelValidator(metric_ranges={'accuracy': (None, None)})",
+        "metric 'loss' is -1.0, outside [0, inf]; if that is sound, pass "
+        "ModelValidator(metric_ranges={'loss': (None, None)})",
+    ]
+
+
+def test_nan_and_inf_are_counted_together():
+    broken = {**LAYERS, "a.bias": np.array([np.nan, np.inf, -np.inf], np.float32)}
+    assert errors(broken) == ["array 'a.bias' has 1 NaN and 2 Inf among 3 values"]
+
+
+def test_another_order_is_an_error():
+    backwards = dict(reversed(LAYERS.items()))
+    assert errors(backwards) == [
+        "the arrays are in another order: 'norm.counter', 'a.bias', 'a.weight'"
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i4", "u1", "f2"])
+def test_a_counter_may_become_any_number(dtype):
+    assert errors({**LAYERS, "norm.counter": np.array(3, dtype)}) == []
+
+
+@pytest.mark.parametrize(
+    ("dtype", "sound"),
+    [("f4", True), ("f8", True), (">f4", True), ("f2", False), ("i4", False)]
+    + [("c8", False), ("?", False)],
+)
+def test_a_float_may_only_become_wider(dtype, sound):
+    found = errors({**LAYERS, "a.bias": np.zeros(3, dtype)})
+    assert (found == []) is sound
+    assert all("expected float32" in error for error in found)
+
+
+def test_many_names_are_cut_short():
+    many = {f"layer{number:02}": np.zeros(1) for number in range(30)}
+    (found,) = errors({**LAYERS, **many})
+    assert found.endswith("'layer09' and 20 more")
+
+
+@pytest.mark.parametrize(
+    "name", ["loss", "val_loss", "eval-loss", "Loss", "train.loss"]
+)
+def test_losses_are_known_by_name(name):
+    assert errors(metrics={name: -0.5})
+    assert errors(metrics={name: math.nan})
+    assert errors(metrics={name: math.inf})
+    assert errors(metrics={name: [0.1, -0.1]})
+    assert not errors(metrics={name: 123.0})
+
+
+@pytest.mark.parametrize("name", ["accuracy", "acc", "val_accuracy", "eval-acc"])
+def test_accuracies_are_known_by_name(name):
+    assert errors(metrics={name: 1.01})
+    assert errors(metrics={name: -0.01})
+    assert not errors(metrics={name: 0.0})
+
+
+@pytest.mark.parametrize("name", ["glossary", "lossless", "accident", "n"])
+def test_other_metrics_are_free(name):
+    assert errors(metrics={name: -5.0}) == errors(metrics={name: math.nan}) == []
+
+
+def test_ranges_are_the_users_to_set():
+    ranges = {"loss": (None, None), "accuracy": (0, 100), "f1": (0.5, None)}
+    metrics = {"loss": -2.0, "accuracy": 87.0, "f1": 0.4}
+    (found,) = errors(metrics=metrics, metric_ranges=ranges)
+    assert found.startswith("metric 'f1' is 0.4, outside [0.5, inf]")
+
+
+def test_the_fewest_nodes():
+    assert errors(num_nodes=2, min_nodes=3) == [
+        "2 nodes contributed, at least 3 are needed"
+    ]
+    assert errors(num_nodes=None, min_nodes=3) == []
+
+
+def test_a_users_own_check():
+    def no_large_bias(candidate):
+        if np.abs(candidate.weights["a.bias"]).max() > 10:
+            yield "the bias explodes"
+
+    assert errors(check=no_large_bias) == []
+    large = {**LAYERS, "a.bias": np.full(3, 11, np.float32)}
+    assert errors(large, check=no_large_bias) == ["the bias explodes"]
+
+
+@pytest.mark.parametrize("answer", [None, [], (), "bad"])
+def test_a_check_may_answer_in_many_ways(answer):
+    assert errors(check=lambda _: answer) == (["bad"] if answer == "bad" else [])
+
+
+def test_a_check_that_fails_is_an_error_not_an_exception():
+    def broken(candidate):
+        raise KeyError("bias")
+
+    assert errors(check=broken) == ["the check broken failed itself: KeyError: 'bias'"]
+
+
+def test_opaque_models_pass_and_mixtures_do_not():
+    model = {"0": np.frombuffer(b'{"learner": {}}', np.uint8)}
+    opaque = Architecture((), opaque=True)
+    assert errors(model, opaque=True, reference=opaque) == []
+    assert errors(model, opaque=True) == [
+        "the model is a serialized model, expected arrays"
+    ]
+    assert errors(reference=opaque) == [
+        "the model is arrays, expected a serialized model"
+    ]
+
+
+def test_without_a_reference_anything_finite_passes():
+    assert errors({"x": np.ones(2)}, reference=None) == []
+
+
+def test_a_given_reference_goes_before_that_of_the_run():
+    other = Architecture.of(Weights({"x": np.ones(2)}))
+    given = ModelValidator(reference=LAYERS)
+    assert given.with_reference(other) is given
+    assert ModelValidator(min_nodes=2).with_reference(other) == ModelValidator(
+        min_nodes=2, reference=other
+    )
+
+
+def test_a_module_can_be_the_reference():
+    module = torch.nn.Linear(3, 2)
+    validator = ModelValidator(reference=module)
+    assert validator.validate(Candidate(Weights.of(module))) == []
+    assert validator.validate(Candidate(Weights({"weight": np.ones((2, 3))})))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"min_nodes": -1},
+        {"min_nodes": 1.5},
+        {"metric_ranges": {"loss": 3}},
+        {"metric_ranges": {"loss": (0, 1, 2)}},
+        {"metric_ranges": {"loss": ("a", None)}},
+        {"reference": 3},
+    ],
+)
+def test_options_that_make_no_sense(options):
+    with pytest.raises((TypeError, ValueError)):
+        ModelValidator(**options)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*LAYERS, "x"]),
+        st.sampled_from(["f2", "f4", "f8", "i8", "?", "c8", "U1"]).flatmap(
+            lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, min_side=0))
+        ),
+    ),
+    METRICS,
+    st.one_of(st.none(), st.integers(0, 3)),
+)
+def test_whatever_comes_it_answers(arrays, metrics, num_nodes):
+    found = errors(arrays, metrics, num_nodes)
+    assert all(isinstance(error, str) for error in found)
+    finite = all(
+        np.isfinite(array).all()
+        for array in arrays.values()
+        if array.dtype.kind in "fc"
+    )
+    assert finite is not any("values" in error for error in found)
