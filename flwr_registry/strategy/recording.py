@@ -99,24 +99,32 @@ def record_aggregate(
         with recorder.tolerate("remember the strategy's state"):
             before = StateSnapshot(strategy)
     result = aggregate()
-    model, metrics = result
-    names = recorder.options.names
-    accepted = recorder.record(
-        server_round,
-        Aggregate(
-            buffers=buffers_of(model),
-            read_weights=lambda reference: weights_of(model, names, reference),
-            train_metrics=metrics_of(metrics),
-            contributions=answered,
-            lost_reasons=lost_reasons,
-            privacy=_privacy_spent(strategy),
-        ),
-    )
-    if accepted:
+    found = None
+    with recorder.tolerate(f"read what round {server_round} gave"):
+        found = _read_aggregate(strategy, result, answered, lost_reasons)
+    if found is None or recorder.record(server_round, found):
         return result
     if before is not None:
         before.restore()
-    return None, metrics
+    return None, result[1]
+
+
+def _read_aggregate(
+    strategy: Any,
+    result: tuple[Any, Any],
+    answered: Sequence[Contribution],
+    lost_reasons: Sequence[str],
+) -> Aggregate:
+    model, metrics = result
+    names = recorder_of(strategy).options.names
+    return Aggregate(
+        buffers=buffers_of(model),
+        read_weights=lambda reference: weights_of(model, names, reference),
+        train_metrics=metrics_of(metrics),
+        contributions=answered,
+        lost_reasons=lost_reasons,
+        privacy=_privacy_spent(strategy),
+    )
 
 
 def number_or_none(value: Any) -> float | None:

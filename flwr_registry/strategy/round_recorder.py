@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,23 +17,19 @@ from flwr_registry.records import (
     RunProvenance,
 )
 from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
-from flwr_registry.strategy.contributions import (
-    complete_contributions,
-    count_of_successes,
-)
+from flwr_registry.strategy.contributions import complete_contributions
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.round_log import (
-    log_averaged_counters,
     log_invalid,
     log_summary,
     log_version,
     log_without_model,
 )
+from flwr_registry.strategy.round_validation import RoundValidation, Verdict
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.strategy_state import StrategyState
 from flwr_registry.strategy.tolerance import Tolerance
-from flwr_registry.validation import Candidate, ModelValidator
-from flwr_registry.weights import Architecture, Weights
+from flwr_registry.weights import Weights
 
 __all__ = ["RoundRecorder"]
 
@@ -89,8 +85,7 @@ class RoundRecorder:
         self.measured: Buffers = ()
         self._begun = False
         self._ledger: RunLedger | None = None
-        self._validator = self.options.validator or ModelValidator()
-        self._reference: Architecture | None = None
+        self._validation = RoundValidation(self.options.validator)
         self._model = _Model((), None)
         self._server_round = 0
         self._chosen: tuple[str, ...] = ()
@@ -101,7 +96,6 @@ class RoundRecorder:
             source.value: {} for source in MetricSource
         }
         self._versions: dict[int, str] = {}
-        self._noted_counters = False
 
     def begin_run(self, flwr_run: Any) -> None:
         """Open the run's place in storage and database; later calls change nothing.
@@ -134,17 +128,12 @@ class RoundRecorder:
         self, buffers: Buffers, read_weights: Callable[[None], Weights | None]
     ) -> None:
         """Take the first model that is seen as the reference for all later ones."""
-        if self._reference is not None or not buffers:
+        if self._validation.reference is not None or not buffers:
             return
         with self.tolerate("read the initial model"):
             weights = read_weights(None)
-            if weights is not None and self._reference is None:
-                self._take_reference(weights)
-                self._model = _Model(buffers, weights)
-
-    def _take_reference(self, weights: Weights) -> None:
-        self._reference = Architecture.of(weights)
-        self._validator = self._validator.with_reference(self._reference)
+            if weights is not None:
+                self._go_on_with(_Model(buffers, weights))
 
     def begin_round(self, server_round: int) -> None:
         """Note that a round begins; the one before it is over."""
@@ -177,17 +166,20 @@ class RoundRecorder:
             facts.train_metrics
         )
         self._checkpoint_pending = True
-        weights = self._read(aggregate, server_round)
+        weights = None
+        with self.tolerate(f"read the model of round {server_round}"):
+            weights = self._validation.read(aggregate)
         if weights is None:
             self._record_without_model(aggregate, facts)
             return True
-        unfit, doubts = self._errors_of(weights, facts)
-        errors = [*unfit, *doubts]
-        version = self._register(weights, facts, errors, aggregate.privacy)
-        if errors and not self._may_go_on(facts, version, unfit, doubts):
+        verdict = Verdict()
+        with self.tolerate(f"validate the model of round {server_round}"):
+            verdict = self._validation.judge(weights, facts)
+        version = self._register(weights, facts, verdict, aggregate.privacy)
+        if verdict.errors and not self._may_go_on(facts, version, verdict):
             return False
         self._go_on_with(_Model(aggregate.buffers, weights, version))
-        if version is not None and not errors:
+        if version is not None and not verdict.errors:
             log_version(facts, version, time.perf_counter() - began)
         return True
 
@@ -204,40 +196,22 @@ class RoundRecorder:
             duration_seconds=time.perf_counter() - self._round_began,
         )
 
-    def _read(self, aggregate: Aggregate, server_round: int) -> Weights | None:
-        weights = None
-        with self.tolerate(f"read the model of round {server_round}"):
-            weights = aggregate.read_weights(self._reference)
-            if weights is not None:
-                self._note_counters(weights)
-        return weights
-
-    def _errors_of(
-        self, weights: Weights, facts: RoundFacts
-    ) -> tuple[list[str], list[str]]:
-        """What makes the model unfit, and what only casts doubt on its metrics."""
-        num_nodes = count_of_successes(facts.contributions)
-        candidate = Candidate(weights, facts.train_metrics, num_nodes)
-        return (
-            self._validator.model_errors(candidate),
-            self._validator.metric_errors(candidate),
-        )
-
-    def _note_counters(self, weights: Weights) -> None:
-        if weights.cast_back and not self._noted_counters:
-            self._noted_counters = True
-            log_averaged_counters(list(weights.cast_back))
-
     def _register(
         self,
         weights: Weights,
         facts: RoundFacts,
-        errors: Sequence[str],
+        verdict: Verdict,
         privacy: tuple[float, float] | None,
     ) -> ModelVersion | None:
         version = None
         with self.tolerate(f"register the model of round {facts.server_round}"):
-            version = self._opened().register(weights, facts, errors, privacy)
+            version = self._opened().register(
+                weights,
+                facts,
+                parent=self._model.version,
+                errors=verdict.errors,
+                privacy=privacy,
+            )
             self._versions[facts.server_round] = version.version
             self._recorded_round = facts.server_round
         return version
@@ -255,18 +229,10 @@ class RoundRecorder:
             self._recorded_round = facts.server_round
 
     def _may_go_on(
-        self,
-        facts: RoundFacts,
-        version: ModelVersion | None,
-        unfit: Sequence[str],
-        doubts: Sequence[str],
+        self, facts: RoundFacts, version: ModelVersion | None, verdict: Verdict
     ) -> bool:
-        """Whether training goes on with a model that failed validation.
-
-        Doubtful metrics alone never stop it: a report may count accuracy in per cent,
-        or a loss be negative, while the arrays are sound.
-        """
-        errors = [*unfit, *doubts]
+        """Whether training goes on with a model that failed validation."""
+        errors = verdict.errors
         if self.options.on_invalid == "raise":
             log_invalid(facts, version, errors, "Training ends")
             raise ValidationError(
@@ -274,7 +240,7 @@ class RoundRecorder:
                 + "; ".join(errors),
                 errors=errors,
             )
-        if unfit and self.options.on_invalid == "reject":
+        if verdict.unfit and self.options.on_invalid == "reject":
             kept = self._model.version
             log_invalid(facts, version, errors, "The last good model stays", kept)
             return False
@@ -283,8 +249,7 @@ class RoundRecorder:
 
     def _go_on_with(self, model: _Model) -> None:
         self._model = model
-        if self._reference is None and model.weights is not None:
-            self._take_reference(model.weights)
+        self._validation.take_reference(model.weights)
 
     def record_metrics(
         self,
@@ -328,7 +293,7 @@ class RoundRecorder:
                 self._model.version or self._model.weights,
                 self._history,
                 self._versions,
-                self._reference,
+                self._validation.reference,
             )
 
     def end_run(self, *, finished: bool) -> None:

@@ -86,16 +86,25 @@ class RunLedger:
         self,
         weights: Weights,
         facts: RoundFacts,
+        *,
+        parent: ModelVersion | None,
         errors: Sequence[str],
         privacy: tuple[float, float] | None,
     ) -> ModelVersion:
-        """Store a round's model and register it as a version."""
+        """Store a round's model and register it as a version.
+
+        Parameters
+        ----------
+        parent : ModelVersion or None
+            What the round was trained from; None for the run's newest version, if any.
+        """
         registry, run = self._registered_run()
         return registry.register(
             weights,
             model=self.provenance.model,
             run=run,
             facts=facts,
+            parent=parent.version if parent else None,
             errors=errors,
             metadata=self._metadata(weights),
             privacy=privacy,
