@@ -1,0 +1,1 @@
+"""Four real hospitals learn one risk model, every round registered."""

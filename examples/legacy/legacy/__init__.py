@@ -1,0 +1,1 @@
+"""The quickstart's federation, written for Flower's legacy API."""

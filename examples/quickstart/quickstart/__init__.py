@@ -1,0 +1,1 @@
+"""Handwritten digits, learned by a federation whose every round is registered."""

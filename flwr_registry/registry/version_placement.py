@@ -1,0 +1,101 @@
+"""Where a new version belongs: its parent and its number."""
+
+from __future__ import annotations
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from flwr_registry.errors import InvalidStateError, ValidationError
+from flwr_registry.records import VersionStatus
+from flwr_registry.registry.queries import find_version
+from flwr_registry.registry.registration import Registration
+from flwr_registry.registry.registry_db import VersionRow
+from flwr_registry.registry.taken_numbers import TakenInDatabase
+from flwr_registry.registry.version_manager import (
+    Bump,
+    NumberedVersion,
+    SemVer,
+    choose_version,
+)
+
+__all__ = ["choose_number", "parent_of"]
+
+
+def parent_of(session: Session, registration: Registration) -> VersionRow | None:
+    """Return the parent that was named, else the newest sound version of the run.
+
+    Raises
+    ------
+    ModelNotFoundError
+        When the parent is unknown.
+    InvalidStateError
+        When it failed validation.
+    """
+    if registration.parent is not None:
+        parent = find_version(session, registration.parent)
+        if parent.status == VersionStatus.FAILED:
+            raise InvalidStateError(
+                f"{registration.parent} failed validation, so nothing can be trained "
+                "from it: name another parent"
+            )
+        return parent
+    if registration.run is None:
+        return None
+    return session.scalar(
+        _sound().where(VersionRow.run_id == registration.run.id).limit(1)
+    )
+
+
+def choose_number(
+    session: Session,
+    model_id: int,
+    registration: Registration,
+    parent: VersionRow | None,
+) -> SemVer:
+    """Choose a free number in the transaction that takes it.
+
+    Raises
+    ------
+    ValidationError
+        When a minor or patch is wanted for another architecture.
+    """
+    origin, bump = parent, registration.bump
+    if bump in {Bump.MINOR, Bump.PATCH} and origin is None:
+        newest = _sound().where(VersionRow.model_id == model_id).limit(1)
+        origin = session.scalar(newest)
+    if bump in {Bump.MINOR, Bump.PATCH} and origin and not registration.failed:
+        _refuse_other_architecture(registration, origin, bump)
+    return choose_version(
+        TakenInDatabase(session, model_id),
+        fingerprint=registration.fingerprint,
+        failed=registration.failed,
+        origin=_numbered(origin),
+        bump=bump,
+    )
+
+
+def _refuse_other_architecture(
+    registration: Registration, origin: VersionRow, bump: Bump | None
+) -> None:
+    if registration.fingerprint != origin.fingerprint:
+        problem = (
+            f"the architecture differs from that of {registration.model}:"
+            f"{origin.version}, so this is no {bump} version of it: leave the bump out "
+            "or use major"
+        )
+        raise ValidationError(problem, errors=[problem])
+
+
+def _numbered(row: VersionRow | None) -> NumberedVersion | None:
+    if row is None:
+        return None
+    return NumberedVersion(SemVer(row.major, row.minor, row.patch), row.fingerprint)
+
+
+def _sound() -> Select[VersionRow]:
+    """Versions that did not fail, newest first."""
+    return (
+        select(VersionRow)
+        .where(VersionRow.status != VersionStatus.FAILED)
+        .order_by(VersionRow.id.desc())
+    )
