@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -28,6 +27,7 @@ from flwr_registry.registry.version_writing import (
     release_upload,
     reserve_version,
 )
+from flwr_registry.storage import digest_of
 from flwr_registry.weights import Architecture, Weights, encode, save_weights
 
 __all__ = ["ModelRegistry"]
@@ -181,8 +181,8 @@ class ModelRegistry(ReadingRegistry):
             were written then, unless another writer was faster.
         InvalidNameError, InvalidReferenceError, TypeError, ValueError
             For arguments that make no sense; nothing was written.
-        ModelNotFoundError, InvalidStateError
-            When the parent is unknown, or failed validation.
+        ModelNotFoundError
+            When the parent is unknown.
         ValidationError
             When a minor or patch is wanted for another architecture.
         StorageError, DatabaseError
@@ -206,7 +206,7 @@ class ModelRegistry(ReadingRegistry):
             with self._database.write() as session:
                 reserved = reserve_version(session, registration)
             if isinstance(reserved, ModelVersion):
-                return refuse_other_bytes(reserved, _sha256_of(weights))
+                return refuse_other_bytes(reserved, digest_of(encode(weights)))
             stored = self._save(reserved, weights)
             with self._database.write() as session:
                 registered = commit_version(session, reserved, stored)
@@ -225,10 +225,3 @@ class ModelRegistry(ReadingRegistry):
             with suppress(RegistryError), self._database.write() as session:
                 release_upload(session, reservation)
             raise
-
-
-def _sha256_of(weights: Weights) -> str:
-    digest = hashlib.sha256()
-    for piece in encode(weights):
-        digest.update(piece)
-    return digest.hexdigest()

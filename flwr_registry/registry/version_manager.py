@@ -200,7 +200,7 @@ def choose_version(
         return _next_minor(taken, origin.number.major if origin else highest)
     if bump is Bump.MAJOR:
         return SemVer(highest + 1, 0, 0)
-    if origin is not None and origin.fingerprint == fingerprint:
+    if origin is not None and not origin.failed and origin.fingerprint == fingerprint:
         return _next_minor(taken, origin.number.major)
     known = taken.major_of(fingerprint)
     if known is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from flwr_registry.errors import InvalidStateError, ValidationError
+from flwr_registry.errors import ValidationError
 from flwr_registry.records import VersionStatus
 from flwr_registry.registry.queries import find_version
 from flwr_registry.registry.registration import Registration
@@ -24,21 +24,16 @@ __all__ = ["choose_number", "parent_of"]
 def parent_of(session: Session, registration: Registration) -> VersionRow | None:
     """Return the parent that was named, else the newest sound version of the run.
 
+    One that failed validation can be named: lineage says what was trained from what,
+    and training may go on with a failed version.
+
     Raises
     ------
     ModelNotFoundError
         When the parent is unknown.
-    InvalidStateError
-        When it failed validation.
     """
     if registration.parent is not None:
-        parent = find_version(session, registration.parent)
-        if parent.status == VersionStatus.FAILED:
-            raise InvalidStateError(
-                f"{registration.parent} failed validation, so nothing can be trained "
-                "from it: name another parent"
-            )
-        return parent
+        return find_version(session, registration.parent)
     if registration.run is None:
         return None
     return session.scalar(
@@ -89,7 +84,11 @@ def _refuse_other_architecture(
 def _numbered(row: VersionRow | None) -> NumberedVersion | None:
     if row is None:
         return None
-    return NumberedVersion(SemVer(row.major, row.minor, row.patch), row.fingerprint)
+    return NumberedVersion(
+        SemVer(row.major, row.minor, row.patch),
+        row.fingerprint,
+        failed=row.status == VersionStatus.FAILED,
+    )
 
 
 def _sound() -> Select[VersionRow]:

@@ -70,8 +70,6 @@ def reserve_version(
     ------
     ModelNotFoundError
         When the parent is unknown.
-    InvalidStateError
-        When the parent failed validation.
     ValidationError
         When a minor or patch is wanted for another architecture.
     """

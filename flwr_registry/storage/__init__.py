@@ -7,6 +7,7 @@ from flwr_registry.storage.storage_backend import (
     BytesContent,
     Content,
     StorageBackend,
+    digest_of,
 )
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "FsspecStorage",
     "LocalStorage",
     "StorageBackend",
+    "digest_of",
     "storage_from_url",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ from flwr_registry.storage.storage_backend import (
     Content,
     check_key,
     complete_key,
+    digest_of,
 )
 
 __all__ = ["FsspecStorage", "translated"]
@@ -65,7 +65,7 @@ class FsspecStorage:
         The content is gone over twice: the digest may be part of the key, and an object
         store wants the key first.
         """
-        sha256 = _digest_of(content)
+        sha256 = digest_of(content)
         key = complete_key(key, sha256)
         path = self._path(key)
         folder, _, name = path.rpartition("/")
@@ -162,13 +162,6 @@ def _read_whole(file: BinaryIO, size: int, key: str) -> bytearray:
             )
         filled += count
     return buffer
-
-
-def _digest_of(content: Content) -> str:
-    digest = hashlib.sha256()
-    for piece in content:
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 def _is_temporary(key: str) -> bool:

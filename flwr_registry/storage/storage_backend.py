@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ __all__ = [
     "StorageBackend",
     "check_key",
     "complete_key",
+    "digest_of",
 ]
 
 DIGEST = "{digest}"
@@ -125,3 +127,11 @@ def check_key(key: str) -> str:
 def complete_key(key: str, sha256: str) -> str:
     """Put a digest into a key that asks for it, and check the result."""
     return check_key(key.replace(DIGEST, sha256[:12]))
+
+
+def digest_of(content: Content) -> str:
+    """SHA-256 of a content, as ``sha256sum`` would print it of the file."""
+    digest = hashlib.sha256()
+    for piece in content:
+        digest.update(piece)
+    return digest.hexdigest()

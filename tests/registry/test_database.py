@@ -215,6 +215,26 @@ def test_an_open_registry_does_not_keep_the_process_alive(database_url, tmp_path
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
 
 
+def test_a_forked_process_takes_no_connection_of_its_parent(postgresql_server):
+    database = Database(make_url(f"{postgresql_server}/postgres"))
+
+    def server_process():
+        with database.read() as session:
+            return session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+
+    own = server_process()
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if server_process() != own else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert server_process() == own
+    database.close()
+
+
 def test_a_registry_goes_on_after_a_fork(registry, add):
     add(1)
     child = os.fork()

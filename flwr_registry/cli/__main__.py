@@ -1,0 +1,5 @@
+"""``python -m flwr_registry.cli``, where no script is on the path."""
+
+from flwr_registry.cli import app
+
+app()
