@@ -103,7 +103,7 @@ class CheckpointManager:
         self._prune_after_save()
 
     def rounds(self) -> list[int]:
-        """Rounds that have a committed checkpoint, oldest first."""
+        """List the rounds that have a committed checkpoint, oldest first."""
         return sorted(self._committed(list(self._storage.list(self._folder))))
 
     def load_latest(self) -> Checkpoint | None:

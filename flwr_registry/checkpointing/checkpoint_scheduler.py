@@ -39,7 +39,6 @@ class EveryNRounds:
     num_rounds: int
 
     def __post_init__(self) -> None:
-        """Refuse what is no number of rounds."""
         every = self.num_rounds
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(f"a checkpoint every {every!r} rounds: give 1 or more")

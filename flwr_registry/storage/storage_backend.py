@@ -36,7 +36,7 @@ class Content(Protocol):
         """Length of all slices together."""
 
     def __iter__(self) -> Iterator[memoryview]:
-        """The bytes from first to last, in slices."""
+        """Give the bytes from first to last, in slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class BytesContent:
         return len(self.data)
 
     def __iter__(self) -> Iterator[memoryview]:
-        """The data as one slice."""
+        """Give the data as one slice."""
         yield memoryview(self.data)
 
 

@@ -136,7 +136,7 @@ def _names_for(count: int, names: Sequence[str] | None) -> Sequence[str]:
 
 
 def _is_opaque(arrays: Mapping[str, NDArray[Any]], data: Buffers) -> bool:
-    """A serialized model: bytes that are no array, or one lone vector of bytes."""
+    """Tell a serialized model: bytes that are no array, or one lone vector of bytes."""
     if any(buffer and not buffer.startswith(_NPY_MAGIC) for buffer in data):
         return True
     first = next(iter(arrays.values()))

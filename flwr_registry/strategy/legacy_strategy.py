@@ -127,7 +127,7 @@ class LegacyRecording:
 
 
 def _metrics(result: tuple[float | None, Any] | None) -> dict[str, Any]:
-    """The metrics of an evaluation with its loss among them."""
+    """Return the metrics of an evaluation with its loss among them."""
     if result is None or result[0] is None:
         return {}
     return metrics_of({"loss": result[0], **(result[1] or {})})
@@ -138,7 +138,7 @@ def _node_id(proxy: ClientProxy) -> str:
 
 
 def _run_of(proxies: Sequence[Any]) -> Any:
-    """What the clients' proxies know of the run."""
+    """Return what the clients' proxies know of the run."""
     for proxy in proxies:
         run = getattr(getattr(proxy, "grid", None), "run", None)
         if run is not None:

@@ -122,7 +122,7 @@ def _argument_holders(call: inspect.BoundArguments) -> list[dict[str, Any]]:
 def _measuring(
     recorder: RoundRecorder, evaluate_fn: Callable[..., Any]
 ) -> Callable[..., Any]:
-    """The user's own function, its metrics attached to the version that it measured."""
+    """Wrap the user's function: its metrics go to the version that it measured."""
 
     @wraps(evaluate_fn)
     def evaluate(server_round: int, arrays: ArrayRecord) -> Any:
@@ -162,7 +162,7 @@ def _contribution(reply: Message, weight_key: str) -> Contribution:
 
 
 def _weight_key_of(strategy: Any) -> str:
-    """The metric that the strategy, or the one inside it, weights replies by."""
+    """Return the metric that the strategy, or one inside it, weights replies by."""
     while strategy is not None:
         key = getattr(strategy, "weighted_by_key", None)
         if isinstance(key, str):

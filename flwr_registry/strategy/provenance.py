@@ -90,7 +90,7 @@ def _version_of(distribution: str) -> str:
 
 
 def _model_named_after(app_id: str) -> str:
-    """The app's own name out of ``publisher/name``, made fit to name a model."""
+    """Take the app's own name out of ``publisher/name``, fit to name a model."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", app_id.rpartition("/")[2])
     name = re.sub(r"\.{2,}", ".", name).lstrip("._-")[:128]
     return name or _DEFAULT_MODEL

@@ -24,7 +24,7 @@ __all__ = [
 
 
 def recorder_of(strategy: Any) -> RoundRecorder:
-    """The recorder of a wrapped strategy.
+    """Return the recorder of a wrapped strategy.
 
     It hangs on the class that was made for this one wrapper, so that the dictionary
     that the wrapper shares with the strategy holds the strategy's own attributes only.
@@ -128,7 +128,7 @@ def _read_aggregate(
 
 
 def number_or_none(value: Any) -> float | None:
-    """A count of examples, when it is one."""
+    """Return a count of examples, when it is one."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number else None
 

@@ -19,7 +19,7 @@ __all__ = [
 
 
 def log_places(provenance: RunProvenance, database_url: str, storage_url: str) -> None:
-    """At the start: what is written, and where."""
+    """Log at the start what is written, and where."""
     LOGGER.info(
         "registry: run %s writes model %s; database %s, storage %s",
         provenance.name,
@@ -30,7 +30,7 @@ def log_places(provenance: RunProvenance, database_url: str, storage_url: str) -
 
 
 def log_version(facts: RoundFacts, version: ModelVersion, seconds: float) -> None:
-    """The line of a round that gave a version."""
+    """Log the line of a round that gave a version."""
     LOGGER.info(
         "registry: round %d: %s (sha256 %s, parent %s, %d/%d nodes, %.2f MB, %.0f ms)",
         facts.server_round,
@@ -45,7 +45,7 @@ def log_version(facts: RoundFacts, version: ModelVersion, seconds: float) -> Non
 
 
 def log_without_model(server_round: int, kept: ModelVersion | None) -> None:
-    """The strategy returned no model."""
+    """Log that the strategy returned no model."""
     LOGGER.warning(
         "registry: round %d gave no model; the last one%s stays",
         server_round,
@@ -60,7 +60,7 @@ def log_invalid(
     consequence: str,
     kept: ModelVersion | None = None,
 ) -> None:
-    """The model failed validation: why, and what follows."""
+    """Log why a model failed validation, and what follows."""
     LOGGER.warning(
         "registry: round %d failed validation%s: %s. %s%s.",
         facts.server_round,
@@ -72,7 +72,7 @@ def log_invalid(
 
 
 def log_averaged_counters(names: Sequence[str]) -> None:
-    """Once a run: averaging turned integers into floats."""
+    """Log once a run that averaging turned integers into floats."""
     LOGGER.info(
         "registry: averaging made floats of the integers %s. They are stored as the "
         "strategy returned them; Weights.to_torch() casts them back.",
@@ -81,7 +81,7 @@ def log_averaged_counters(names: Sequence[str]) -> None:
 
 
 def log_left_out(attributes: Sequence[str]) -> None:
-    """Once a run: attributes that no checkpoint can hold."""
+    """Log once a run which attributes no checkpoint can hold."""
     LOGGER.warning(
         "registry: checkpoints cannot hold the strategy's %s. Should they change from "
         "round to round, keep them as numbers, text, arrays, or lists and dictionaries "
@@ -93,7 +93,7 @@ def log_left_out(attributes: Sequence[str]) -> None:
 def log_summary(
     provenance: RunProvenance, versions: Mapping[int, str], troubles: Sequence[str]
 ) -> None:
-    """At the end: what was registered, and how to see it."""
+    """Log at the end what was registered, and how to see it."""
     numbers = list(versions.values())
     LOGGER.info(
         "registry: run %s registered %d version%s of %s%s; flwr-registry list %s",

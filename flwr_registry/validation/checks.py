@@ -115,7 +115,7 @@ def _out_of_range(
 
 
 def _numbers(value: Any) -> list[float]:
-    """The numbers in a metric; none in what is no number."""
+    """Take the numbers in a metric; none in what is no number."""
     if isinstance(value, bool | str | bytes):
         return []
     try:

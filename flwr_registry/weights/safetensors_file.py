@@ -137,7 +137,7 @@ def _metadata_of(weights: Weights) -> dict[str, str]:
 
 
 def _layout_of(array: NDArray[Any]) -> dict[str, Any]:
-    """What the format cannot say of an array; empty for nearly all arrays."""
+    """Note what the format cannot say of an array; nothing for nearly all arrays."""
     noted: dict[str, Any] = {}
     stored = _little_endian(array.dtype)
     if stored not in _CODES:

@@ -241,7 +241,7 @@ def test_a_newer_format_is_refused_not_passed_over(storage):
     stored = storage.save(f"{folder}/manifest.json", BytesContent(data))
     marker = {"size_bytes": stored.size_bytes, "sha256": stored.sha256}
     storage.save(f"{folder}/COMMITTED", BytesContent(json.dumps(marker).encode()))
-    with pytest.raises(CheckpointError, match="format 99.*upgrade flwr-registry"):
+    with pytest.raises(CheckpointError, match=r"format 99.*upgrade flwr-registry"):
         manager.load_latest()
 
 

@@ -191,7 +191,7 @@ def test_without_a_database_checkpoints_are_written_still(api, tmp_path):
 @BOTH
 def test_raise_lets_trouble_end_training(api, database, tmp_path):
     (tmp_path / "blocked").write_text("a file where the folder should be")
-    with pytest.raises(StorageError, match="cannot save models/digits/1.0.0/"):
+    with pytest.raises(StorageError, match=r"cannot save models/digits/1\.0\.0/"):
         run(api, registry=database, storage=tmp_path / "blocked", on_error="raise")
     (tmp_path / "broken.db").write_bytes(b"no database " * 100)
     with pytest.raises(DatabaseError):

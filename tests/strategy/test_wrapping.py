@@ -138,7 +138,7 @@ def test_python_goes_before_the_run_configuration(database):
 
 
 def test_a_misspelt_key_is_named():
-    with pytest.raises(ValueError, match="registry-modle.*registry-model"):
+    with pytest.raises(ValueError, match=r"registry-modle.*registry-model"):
         RegistryStrategy.from_context(context(**{"registry-modle": "x"}), FedAvg())
 
 

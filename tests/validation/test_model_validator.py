@@ -85,8 +85,15 @@ def test_a_counter_may_become_any_number(dtype):
 
 @pytest.mark.parametrize(
     ("dtype", "sound"),
-    [("f4", True), ("f8", True), (">f4", True), ("f2", False), ("i4", False)]
-    + [("c8", False), ("?", False)],
+    [
+        ("f4", True),
+        ("f8", True),
+        (">f4", True),
+        ("f2", False),
+        ("i4", False),
+        ("c8", False),
+        ("?", False),
+    ],
 )
 def test_a_float_may_only_become_wider(dtype, sound):
     found = errors({**LAYERS, "a.bias": np.zeros(3, dtype)})

@@ -26,8 +26,18 @@ def test_order_length_and_size():
 
 @pytest.mark.parametrize(
     "name",
-    ["", "../x", "a/../b", "/abs", "\\abs", "a\\..\\b", "a\0b", "a\nb", "x" * 1025]
-    + ["__metadata__"],
+    [
+        "",
+        "../x",
+        "a/../b",
+        "/abs",
+        "\\abs",
+        "a\\..\\b",
+        "a\0b",
+        "a\nb",
+        "x" * 1025,
+        "__metadata__",
+    ],
 )
 def test_hostile_names_are_refused(name):
     with pytest.raises(WeightsFormatError, match="cannot name an array"):
