@@ -28,8 +28,10 @@ class Aggregate:
 
     Attributes
     ----------
+    has_model : bool
+        Whether there is one, readable or not.
     buffers : tuple of bytes
-        The bytes of the model; empty when there is none.
+        The bytes of the model.
     read_weights : callable
         Views the model, given the architecture that it is expected to have; its errors
         count as trouble of the registry.
@@ -43,8 +45,9 @@ class Aggregate:
         Epsilon and delta spent so far.
     """
 
+    has_model: bool
     buffers: Buffers
-    read_weights: Callable[[Architecture | None], Weights | None]
+    read_weights: Callable[[Architecture | None], Weights]
     train_metrics: Mapping[str, Any]
     contributions: Sequence[Contribution]
     lost_reasons: Sequence[str] = ()

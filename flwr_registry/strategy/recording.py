@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flwr_registry.errors import WrapperOrderError
+from flwr_registry.errors import WeightsFormatError, WrapperOrderError
 from flwr_registry.records import Contribution
 from flwr_registry.strategy.aggregate import Aggregate
 from flwr_registry.strategy.conversions import buffers_of, metrics_of, weights_of
 from flwr_registry.strategy.round_recorder import RoundRecorder
 from flwr_registry.strategy.state_rollback import StateSnapshot
 from flwr_registry.strategy.strategy_state import is_strategy
+from flwr_registry.weights import Architecture, Weights
 
 __all__ = [
     "number_or_none",
@@ -117,9 +118,19 @@ def _read_aggregate(
 ) -> Aggregate:
     model, metrics = result
     names = recorder_of(strategy).options.names
+
+    def read_weights(reference: Architecture | None) -> Weights:
+        weights = weights_of(model, names, reference)
+        if weights is None:
+            raise WeightsFormatError(
+                f"the strategy returned a {type(model).__name__} without any array"
+            )
+        return weights
+
     return Aggregate(
+        has_model=model is not None,
         buffers=buffers_of(model),
-        read_weights=lambda reference: weights_of(model, names, reference),
+        read_weights=read_weights,
         train_metrics=metrics_of(metrics),
         contributions=answered,
         lost_reasons=lost_reasons,

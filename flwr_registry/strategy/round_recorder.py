@@ -217,7 +217,7 @@ class RoundRecorder:
         return version
 
     def _record_without_model(self, aggregate: Aggregate, facts: RoundFacts) -> None:
-        if aggregate.buffers:
+        if aggregate.has_model:
             # It could not be read: training goes on with it, but it is no version.
             self._model = _Model(aggregate.buffers, None)
         else:

@@ -67,10 +67,12 @@ class RoundValidation:
         Raises
         ------
         WeightsFormatError
-            When its bytes are no arrays.
+            When it has no arrays, or its bytes are none.
         """
+        if not aggregate.has_model:
+            return None
         weights = aggregate.read_weights(self.reference)
-        if weights is not None and weights.cast_back and not self._counters_are_noted:
+        if weights.cast_back and not self._counters_are_noted:
             self._counters_are_noted = True
             log_averaged_counters(list(weights.cast_back))
         return weights

@@ -140,6 +140,21 @@ def test_a_storage_that_cannot_be_written(api, database, tmp_path, caplog):
 
 
 @BOTH
+def test_a_storage_that_becomes_read_only(api, database, small_disk, caplog):
+    command = ["mount", "-o", "remount,ro", str(small_disk)]
+    outcome = run(
+        api,
+        after_round=2,
+        trouble=lambda: subprocess.run(command, check=True),
+        registry=database,
+        storage=small_disk,
+    )
+    assert same_training(outcome, api)
+    assert registered(database) == ["1.0.0", "1.1.0"]
+    assert "Read-only file system" in caplog.text
+
+
+@BOTH
 def test_a_locked_database(api, database, caplog):
     locker = sqlite3.connect(Path(database.removeprefix("sqlite:///")))
     try:
