@@ -19,12 +19,15 @@ __all__ = [
     "Checkpoint",
     "CheckpointContent",
     "Manifest",
+    "described",
     "read_manifest",
     "write_manifest",
 ]
 
 FORMAT = 1
 """Rises when an older release could misread a manifest."""
+
+_PLAIN = (bool, int, float, str, bytes, list)
 
 MetricsHistory = Mapping[str, Mapping[int, Mapping[str, Any]]]
 
@@ -48,7 +51,8 @@ class CheckpointContent:
     state_arrays : mapping of str to numpy.ndarray
         The arrays that `state` names.
     metrics : mapping
-        Source to round to metrics, of all rounds so far.
+        Source to round to metrics, of all rounds so far. Numbers, bytes, text and lists
+        come back equal, arrays as lists, and anything else as its text.
     versions : mapping of int to str
         Round to version, of all rounds so far.
     random_state : object
@@ -57,6 +61,11 @@ class CheckpointContent:
         Qualified class name.
     fingerprint : str
         Of the architecture.
+
+    Raises
+    ------
+    ValueError
+        For a round below 0, which is the model that training starts from.
     """
 
     server_round: int
@@ -70,6 +79,10 @@ class CheckpointContent:
     random_state: Any = None
     strategy: str = ""
     fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        if self.server_round < 0:
+            raise ValueError(f"a server round is 0 or more, not {self.server_round}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,31 +113,39 @@ class Manifest:
     state_arrays: StoredObject | None
 
 
-def write_manifest(manifest: Manifest) -> bytes:
-    """Turn a manifest into JSON.
+def described(content: CheckpointContent) -> dict[str, Any]:
+    """Turn a content, but for its arrays, into what JSON can hold.
 
     Raises
     ------
     TypeError, ValueError
         When the state is no plain data.
     """
-    content = manifest.content
-    arrays = manifest.state_arrays
     fields = {
         "format": FORMAT,
         "server_round": content.server_round,
         "model": content.model,
         "version": content.version,
-        "weights": asdict(manifest.weights),
         "state": content.state,
-        "state_arrays": asdict(arrays) if arrays else None,
         "metrics": _encoded(content.metrics),
         "versions": _encoded(content.versions),
         "random_state": content.random_state,
         "strategy": content.strategy,
         "fingerprint": content.fingerprint,
     }
-    return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode()
+    _json(fields)
+    return fields
+
+
+def write_manifest(
+    fields: Mapping[str, Any], weights: StoredObject, arrays: StoredObject | None
+) -> bytes:
+    """Complete what `described` gave by the places of the bytes, as JSON."""
+    places = {
+        "weights": asdict(weights),
+        "state_arrays": asdict(arrays) if arrays else None,
+    }
+    return _json({**fields, **places})
 
 
 def read_manifest(data: bytes | bytearray) -> Manifest:
@@ -138,7 +159,7 @@ def read_manifest(data: bytes | bytearray) -> Manifest:
     try:
         fields = json.loads(data)
         newer = int(fields["format"]) > FORMAT
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise CheckpointError("it is no manifest of a checkpoint") from error
     if newer:
         raise NewerFormatError(
@@ -147,7 +168,7 @@ def read_manifest(data: bytes | bytearray) -> Manifest:
         )
     try:
         return _manifest_of(fields)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError("its manifest lacks what a checkpoint needs") from error
 
 
@@ -178,22 +199,38 @@ def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
     return Manifest(content, weights, StoredObject(**arrays) if arrays else None)
 
 
+def _json(fields: Mapping[str, Any]) -> bytes:
+    return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode()
+
+
 def _encoded(value: Any) -> Any:
-    """Metrics as strict JSON, which knows no NaN."""
-    if isinstance(value, Mapping):
-        return {str(key): _encoded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_encoded(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": repr(value)}
-    return value
+    """Metrics as strict JSON, which knows neither NaN nor bytes."""
+    match value:
+        case None | bool() | int() | str():
+            return value
+        case float():
+            # Of its subclasses only float itself prints as it is read.
+            number = float(value)
+            return number if math.isfinite(number) else {"$float": repr(number)}
+        case bytes():
+            return {"$bytes": value.hex()}
+        case Mapping():
+            return {str(key): _encoded(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_encoded(item) for item in value]
+    tolist = getattr(value, "tolist", None)
+    plain = tolist() if callable(tolist) else str(value)
+    return _encoded(plain) if isinstance(plain, _PLAIN) else str(value)
 
 
 def _decoded(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_decoded(item) for item in value]
-    if isinstance(value, dict):
-        if value.keys() == {"$float"}:
-            return float(value["$float"])
-        return {key: _decoded(item) for key, item in value.items()}
+    match value:
+        case list():
+            return [_decoded(item) for item in value]
+        case {"$float": "nan" | "inf" | "-inf" as text, **rest} if not rest:
+            return float(text)
+        case {"$bytes": str(text), **rest} if not rest:
+            return bytes.fromhex(text)
+        case dict():
+            return {key: _decoded(item) for key, item in value.items()}
     return value

@@ -11,12 +11,12 @@ from typing import Any
 from flwr_registry.checkpointing.checkpoint import (
     Checkpoint,
     CheckpointContent,
-    Manifest,
     NewerFormatError,
+    described,
     read_manifest,
     write_manifest,
 )
-from flwr_registry.checkpointing.run_folders import folder_of
+from flwr_registry.checkpointing.run_folders import ROOT, folder_of
 from flwr_registry.errors import (
     CheckpointError,
     IntegrityError,
@@ -38,6 +38,7 @@ _LOGGER = logging.getLogger("flwr")
 _COMMITTED = "COMMITTED"
 _ROUND = re.compile(r"round_(\d{6,})/")
 _MAX_MARKER_BYTES = 4096
+_MAX_MANIFEST_BYTES = 1024**3
 
 
 class CheckpointManager:
@@ -59,6 +60,8 @@ class CheckpointManager:
 
     Raises
     ------
+    InvalidNameError
+        When `run` is no name of a folder.
     ValueError
         When `keep_last` is less than 1.
     """
@@ -84,17 +87,19 @@ class CheckpointManager:
         TypeError, ValueError
             When the state is no plain data.
         """
+        fields = described(content)
+        state = Weights(content.state_arrays)
+        weights = self._lasting(content.weights)
         folder = self._round_folder(content.server_round)
+        # Only now: what cannot be saved must not cost the checkpoint that is there.
         self._storage.delete(f"{folder}/{_COMMITTED}")
-        weights = content.weights
         if isinstance(weights, Weights):
             key = f"{folder}/weights.safetensors"
             weights = save_weights(self._storage, key, weights)
         arrays = None
-        if content.state_arrays:
-            key = f"{folder}/state.safetensors"
-            arrays = save_weights(self._storage, key, Weights(content.state_arrays))
-        data = write_manifest(Manifest(content, weights, arrays))
+        if state:
+            arrays = save_weights(self._storage, f"{folder}/state.safetensors", state)
+        data = write_manifest(fields, weights, arrays)
         manifest = self._storage.save(f"{folder}/manifest.json", BytesContent(data))
         marker = {"size_bytes": manifest.size_bytes, "sha256": manifest.sha256}
         self._storage.save(
@@ -147,6 +152,10 @@ class CheckpointManager:
         """
         folder = self._round_folder(server_round)
         manifest = read_manifest(self._read_manifest_bytes(folder))
+        if manifest.content.server_round != server_round:
+            raise CheckpointError(
+                f"{folder} holds round {manifest.content.server_round}, not its own"
+            )
         weights = load_weights(self._storage, manifest.weights)
         arrays: Any = {}
         if manifest.state_arrays is not None:
@@ -180,6 +189,12 @@ class CheckpointManager:
             self._remove(server_round, keys)
         return gone
 
+    def _lasting(self, weights: Weights | StoredObject) -> Weights | StoredObject:
+        """Take weights out of a checkpoint, which would be pruned with them."""
+        if isinstance(weights, StoredObject) and weights.key.startswith(f"{ROOT}/"):
+            return load_weights(self._storage, weights)
+        return weights
+
     def _read_manifest_bytes(self, folder: str) -> bytearray:
         try:
             marker = json.loads(
@@ -187,12 +202,17 @@ class CheckpointManager:
                     f"{folder}/{_COMMITTED}", max_bytes=_MAX_MARKER_BYTES
                 )
             )
-            expected = StoredObject(f"{folder}/manifest.json", **marker)
-            if not isinstance(expected.size_bytes, int) or expected.size_bytes < 0:
-                raise ValueError("its size is no number")
-        except (TypeError, ValueError) as error:
-            raise CheckpointError(f"the marker of {folder} is damaged") from error
-        return load_verified(self._storage, expected)
+        except ValueError:
+            marker = None
+        match marker:
+            case {"size_bytes": int(size), "sha256": str(sha256)}:
+                sound = 0 <= size <= _MAX_MANIFEST_BYTES
+            case _:
+                sound = False
+        if not sound:
+            raise CheckpointError(f"the marker of {folder} is damaged")
+        manifest = StoredObject(f"{folder}/manifest.json", size, sha256)
+        return load_verified(self._storage, manifest)
 
     def _prune_after_save(self) -> None:
         try:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
+from flwr_registry.errors import InvalidNameError
 from flwr_registry.records import check_name
 from flwr_registry.storage import StorageBackend
 
-__all__ = ["folder_of", "latest_run_folder", "new_run_folder"]
+__all__ = ["ROOT", "folder_of", "latest_run_folder", "new_run_folder"]
 
-_ROOT = "checkpoints"
+ROOT = "checkpoints"
+
+_START = re.compile(r"[2-9]|[1-9][0-9]+")
 
 
 def folder_of(run: str) -> str:
-    """Key prefix of a run's checkpoints."""
-    return f"{_ROOT}/{run}"
+    """Key prefix of a run's checkpoints.
+
+    Raises
+    ------
+    InvalidNameError
+        For anything but a name, or a name and the number of its start.
+    """
+    name, mark, start = run.partition("~")
+    check_name(name, "run")
+    if mark and not _START.fullmatch(start):
+        raise InvalidNameError(f"{run!r} is no folder of a run, such as '{name}~2'")
+    return f"{ROOT}/{run}"
 
 
 def new_run_folder(storage: StorageBackend, name: str) -> str:
@@ -24,19 +39,12 @@ def new_run_folder(storage: StorageBackend, name: str) -> str:
         `name` for the first start of an experiment, then ``name~2``, ``name~3``: rounds
         of different starts never lie side by side.
     """
-    check_name(name, "run")
-    start = 1
-    while _is_used(storage, _numbered(name, start)):
-        start += 1
-    return _numbered(name, start)
+    return _numbered(name, _newest_start(storage, name) + 1)
 
 
 def latest_run_folder(storage: StorageBackend, name: str) -> str | None:
     """Find the newest start of an experiment; None when there is none."""
-    check_name(name, "run")
-    start = 0
-    while _is_used(storage, _numbered(name, start + 1)):
-        start += 1
+    start = _newest_start(storage, name)
     return _numbered(name, start) if start else None
 
 
@@ -44,5 +52,9 @@ def _numbered(name: str, start: int) -> str:
     return name if start == 1 else f"{name}~{start}"
 
 
-def _is_used(storage: StorageBackend, run: str) -> bool:
-    return next(iter(storage.list(folder_of(run))), None) is not None
+def _newest_start(storage: StorageBackend, name: str) -> int:
+    """Find the number of the newest start, 0 for none; older ones may have been removed."""
+    check_name(name, "run")
+    folder = re.compile(rf"{ROOT}/{re.escape(name)}(?:~({_START.pattern}))?/")
+    found = (folder.match(key) for key in storage.list(ROOT))
+    return max((int(each[1] or 1) for each in found if each), default=0)

@@ -35,14 +35,14 @@ def same_names(weights: Weights, reference: Architecture) -> Iterator[str]:
 
     Flower's legacy arrays are told apart by their order alone.
     """
-    expected = [spec.name for spec in reference.tensors]
+    expected = dict.fromkeys(spec.name for spec in reference.tensors)
     missing = [name for name in expected if name not in weights]
-    unexpected = [name for name in weights if name not in set(expected)]
+    unexpected = [name for name in weights if name not in expected]
     if missing:
         yield f"missing arrays: {_listed(missing)}"
     if unexpected:
         yield f"unexpected arrays: {_listed(unexpected)}"
-    if not missing and not unexpected and list(weights) != expected:
+    if not missing and not unexpected and list(weights) != list(expected):
         yield f"the arrays are in another order: {_listed(list(weights))}"
 
 
@@ -85,11 +85,12 @@ def metrics_in_range(metrics: Mapping[str, Any], ranges: MetricRanges) -> Iterat
         Names to whatever a user reports.
     ranges : mapping
         Goes before the ranges that names imply: a loss is not negative, an accuracy
-        lies between 0 and 1. Both have to be finite.
+        lies between 0 and 1. Both have to be finite. A range that is open on both
+        sides leaves its metric unchecked.
     """
     for name in sorted(metrics, key=str):
         allowed = ranges.get(name, _implied_range(str(name)))
-        if allowed is not None:
+        if allowed is not None and tuple(allowed) != (None, None):
             yield from _out_of_range(name, metrics[name], allowed)
 
 
@@ -108,19 +109,22 @@ def _out_of_range(
         if math.isfinite(number) and low <= number <= high:
             continue
         yield (
-            f"metric '{name}' is {number}, outside [{low:g}, {high:g}]; if that is "
-            f"sound, pass ModelValidator(metric_ranges={{'{name}': (None, None)}})"
+            f"metric {name!r} is {number}, outside [{low:g}, {high:g}]; if that is "
+            f"sound, pass ModelValidator(metric_ranges={{{name!r}: (None, None)}})"
         )
         return
 
 
 def _numbers(value: Any) -> list[float]:
     """Take the numbers in a metric; none in what is no number."""
-    if isinstance(value, bool | str | bytes):
-        return []
     try:
-        return [float(each) for each in np.ravel(np.asarray(value, dtype=float))]
-    except (TypeError, ValueError, OverflowError):
+        # Tensors that numpy refuses, for their device or gradient, give plain numbers.
+        tolist = getattr(value, "tolist", None)
+        plain = tolist() if callable(tolist) else value
+        if isinstance(plain, bool | str | bytes):
+            return []
+        return [float(each) for each in np.ravel(np.asarray(plain, dtype=float))]
+    except Exception:  # Of whatever kind: the conversion is the user's code.
         return []
 
 

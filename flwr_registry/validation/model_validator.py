@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 from flwr_registry.validation.checks import (
@@ -55,8 +54,9 @@ class ModelValidator:
     min_nodes : int
         The fewest nodes that have to contribute.
     metric_ranges : mapping of str to (low, high), optional
-        Allowed values of metrics, None for an open side. By default a loss is not
-        negative and an accuracy lies in [0, 1].
+        Allowed values of metrics, None for an open side, on both sides for a metric
+        that may be anything. By default a loss is not negative, an accuracy lies in
+        [0, 1], and both are finite.
     check : callable, optional
         Takes a `Candidate` and gives texts, one for each error.
 
@@ -79,7 +79,7 @@ class ModelValidator:
             )
         if not isinstance(self.min_nodes, int) or self.min_nodes < 0:
             raise ValueError(f"min_nodes is a number from 0 on, not {self.min_nodes!r}")
-        ranges = MappingProxyType(dict(self.metric_ranges or {}))
+        ranges = dict(self.metric_ranges or {})
         for name, allowed in ranges.items():
             _check_range(name, allowed)
         object.__setattr__(self, "metric_ranges", ranges)
@@ -114,16 +114,16 @@ class ModelValidator:
     def metric_errors(self, candidate: Candidate) -> list[str]:
         """Find metrics that cast doubt on a model whose arrays may be sound."""
         ranges = self.metric_ranges or {}
-        return list(metrics_in_range(candidate.metrics, ranges))
+        return list(metrics_in_range(candidate.metrics or {}, ranges))
 
     def _structure(self, weights: Weights) -> Iterator[str]:
         reference: Architecture | None = self.reference
         if reference is None:
             return
+        if weights.opaque != reference.opaque:
+            found, expected = _kind(weights.opaque), _kind(reference.opaque)
+            yield f"the model is {found}, expected {expected}"
         if weights.opaque or reference.opaque:
-            if weights.opaque != reference.opaque:
-                found, expected = ("a serialized model", "arrays")[:: _sign(weights)]
-                yield f"the model is {found}, expected {expected}"
             return
         yield from same_names(weights, reference)
         yield from same_shapes(weights, reference)
@@ -150,8 +150,8 @@ def _asked(
         return [f"the check {name} failed itself: {type(error).__name__}: {error}"]
 
 
-def _sign(weights: Weights) -> int:
-    return 1 if weights.opaque else -1
+def _kind(opaque: bool) -> str:
+    return "a serialized model" if opaque else "arrays"
 
 
 def _check_range(name: str, allowed: Any) -> None:

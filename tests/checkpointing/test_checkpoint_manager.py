@@ -2,10 +2,14 @@
 
 import json
 import math
+from decimal import Decimal
 from uuid import uuid4
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flwr_registry.checkpointing import (
     CheckpointContent,
@@ -14,13 +18,20 @@ from flwr_registry.checkpointing import (
     latest_run_folder,
     new_run_folder,
 )
+from flwr_registry.checkpointing.checkpoint import (
+    described,
+    read_manifest,
+    write_manifest,
+)
 from flwr_registry.errors import (
     CheckpointError,
     IntegrityError,
     InvalidNameError,
     ObjectNotFoundError,
     StorageError,
+    WeightsFormatError,
 )
+from flwr_registry.records import StoredObject
 from flwr_registry.storage import BytesContent, FsspecStorage, LocalStorage
 from flwr_registry.weights import Weights, save_weights
 
@@ -245,11 +256,120 @@ def test_a_newer_format_is_refused_not_passed_over(storage):
         manager.load_latest()
 
 
-def test_state_that_is_no_plain_data_writes_no_checkpoint(storage):
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"state": object()}, TypeError),
+        ({"state": math.nan}, ValueError),
+        ({"state_arrays": {"": np.ones(1)}}, WeightsFormatError),
+    ],
+)
+def test_what_cannot_be_saved_costs_no_checkpoint(storage, change, error):
     manager = CheckpointManager(storage, "trial")
-    with pytest.raises(TypeError):
-        manager.save(content(1, state=object()))
-    assert manager.rounds() == []
+    manager.save(content(1))
+    with pytest.raises(error):
+        manager.save(content(1, **change))
+    with pytest.raises(error):
+        manager.save(content(2, **change))
+    assert manager.rounds() == [1]
+    assert manager.load_latest().content.state == content(1).state
+
+
+def test_a_round_below_zero_is_refused():
+    with pytest.raises(ValueError, match="0 or more"):
+        content(-1)
+
+
+def test_weights_of_another_checkpoint_outlive_it(storage):
+    manager = CheckpointManager(storage, "trial", keep_last=1)
+    manager.save(content(1))
+    manager.save(content(2, weights=manager.load_latest().stored_weights))
+    assert manager.rounds() == [2]
+    assert manager.load_round(2).weights["w"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        {},
+        [],
+        7,
+        {"size_bytes": -1, "sha256": "a" * 64},
+        {"size_bytes": 10**18, "sha256": "a" * 64},
+        {"size_bytes": "5", "sha256": "a" * 64},
+        {"size_bytes": 5, "sha256": 7},
+    ],
+)
+def test_a_marker_that_makes_no_sense_is_damage(storage, marker):
+    manager = CheckpointManager(storage, "trial")
+    manager.save(content(1))
+    manager.save(content(2))
+    key = "checkpoints/trial/round_000002/COMMITTED"
+    storage.save(key, BytesContent(json.dumps(marker).encode()))
+    with pytest.raises(CheckpointError, match="marker"):
+        manager.load_round(2)
+    assert manager.load_latest().content.server_round == 1
+
+
+def test_a_folder_under_another_number_is_damage(storage):
+    manager = CheckpointManager(storage, "trial")
+    manager.save(content(1))
+    for key in list(storage.list("checkpoints")):
+        data = BytesContent(bytes(storage.load(key)))
+        storage.save(key.replace("round_000001", "round_000009"), data)
+    with pytest.raises(CheckpointError, match="holds round 1"):
+        manager.load_round(9)
+    assert manager.load_latest().content.server_round == 1
+
+
+FLOATS = st.one_of(st.floats(), st.floats().map(np.float64))
+METRIC = st.one_of(
+    FLOATS, st.integers(), st.booleans(), st.none(), st.text(), st.binary()
+)
+
+
+@given(
+    st.dictionaries(
+        st.text(),
+        st.dictionaries(
+            st.integers(0, 10**7),
+            st.dictionaries(st.text(), METRIC | st.lists(METRIC, max_size=3)),
+            max_size=3,
+        ),
+        max_size=3,
+    )
+)
+def test_metrics_come_back_equal(metrics):
+    fields = described(content(1, metrics=metrics))
+    read = read_manifest(write_manifest(fields, StoredObject("w", 0, ""), None))
+    assert repr(read.content.metrics) == repr(_with_python_floats(metrics))
+
+
+def _with_python_floats(value):
+    if isinstance(value, dict):
+        return {key: _with_python_floats(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_python_floats(item) for item in value]
+    return float(value) if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.int64(3), 3),
+        (np.array([1, 2]), [1, 2]),
+        (torch.tensor([0.5]), [0.5]),
+        ((1, 2.5), [1, 2.5]),
+        (Decimal("1.5"), "1.5"),
+        ({"a": np.float32(1)}, {"a": 1}),
+        ({"$float": "x"}, {"$float": "x"}),
+    ],
+)
+def test_whatever_is_measured_can_be_saved(storage, value, expected):
+    manager = CheckpointManager(storage, "trial")
+    manager.save(content(1, metrics={"s": {1: {"m": value}}}))
+    assert manager.load_latest().content.metrics == {"s": {1: {"m": expected}}}
 
 
 def test_each_start_of_an_experiment_has_a_folder_of_its_own(storage):
@@ -261,6 +381,25 @@ def test_each_start_of_an_experiment_has_a_folder_of_its_own(storage):
     assert new_run_folder(storage, "tria") == "tria"
     with pytest.raises(InvalidNameError):
         new_run_folder(storage, "../trial")
+
+
+def test_removing_old_starts_does_not_hide_the_newest(storage):
+    for run in ("trial", "trial~2", "trial~10", "trial~x", "trial2"):
+        storage.save(f"checkpoints/{run}/round_000001/COMMITTED", BytesContent(b"{}"))
+    storage.delete("checkpoints/trial/round_000001/COMMITTED")
+    assert latest_run_folder(storage, "trial") == "trial~10"
+    assert new_run_folder(storage, "trial") == "trial~11"
+    storage.save("checkpoints/t.ial~3/x", BytesContent(b""))
+    storage.save("checkpoints/txial~4/x", BytesContent(b""))
+    assert latest_run_folder(storage, "t.ial") == "t.ial~3"
+
+
+@pytest.mark.parametrize(
+    "run", ["", "../x", "a/b", "trial~", "trial~1", "trial~02", "trial~2~3", "~2"]
+)
+def test_a_folder_has_the_name_of_a_run(storage, run):
+    with pytest.raises(InvalidNameError):
+        CheckpointManager(storage, run)
 
 
 def test_every_n_rounds():

@@ -1,6 +1,8 @@
 """Every error at once, never an exception."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -135,6 +137,52 @@ def test_ranges_are_the_users_to_set():
     metrics = {"loss": -2.0, "accuracy": 87.0, "f1": 0.4}
     (found,) = errors(metrics=metrics, metric_ranges=ranges)
     assert found.startswith("metric 'f1' is 0.4, outside [0.5, inf]")
+
+
+@pytest.mark.parametrize("value", [math.nan, -math.inf, -3.0])
+def test_the_remedy_that_an_error_names_helps(value):
+    (found,) = errors(metrics={"loss": value})
+    options = eval(found.partition("pass ModelValidator")[2].replace("(", "dict(", 1))
+    assert errors(metrics={"loss": value}, **options) == []
+
+
+class Hostile:
+    """Answers no question."""
+
+    def __array__(self, *args, **kwargs):
+        raise RuntimeError("no array")
+
+    def __getattr__(self, name):
+        raise RuntimeError(f"no {name}")
+
+
+@pytest.mark.parametrize("value", [Hostile(), [Hostile()], np.complex64(1), 10**400])
+def test_metrics_that_are_no_numbers_are_passed_over(value):
+    assert errors(metrics={"loss": value}) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.tensor(-1.0, requires_grad=True),
+        torch.tensor([1.0, -1.0], dtype=torch.bfloat16),
+        np.float32(-1),
+        [[1.0], [-1.0]],
+    ],
+)
+def test_numbers_are_found_in_tensors_and_lists(value):
+    (found,) = errors(metrics={"loss": value})
+    assert "metric 'loss' is -1.0" in found
+
+
+def test_metrics_may_be_missing():
+    assert ModelValidator().validate(Candidate(Weights(LAYERS), None)) == []
+
+
+def test_a_validator_can_be_copied_and_sent():
+    validator = ModelValidator(reference=LAYERS, metric_ranges={"f1": (0, 1)})
+    assert copy.deepcopy(validator) == validator
+    assert pickle.loads(pickle.dumps(validator)) == validator
 
 
 def test_the_fewest_nodes():
