@@ -53,7 +53,7 @@ def _numbered(name: str, start: int) -> str:
 
 
 def _newest_start(storage: StorageBackend, name: str) -> int:
-    """Find the number of the newest start, 0 for none; older ones may have been removed."""
+    """Find the number of the newest start, 0 for none; older ones may be gone."""
     check_name(name, "run")
     folder = re.compile(rf"{ROOT}/{re.escape(name)}(?:~({_START.pattern}))?/")
     found = (folder.match(key) for key in storage.list(ROOT))

@@ -147,13 +147,13 @@ def test_the_remedy_that_an_error_names_helps(value):
 
 
 class Hostile:
-    """Answers no question."""
+    """Is no number, and fails when it is asked for one."""
 
     def __array__(self, *args, **kwargs):
         raise RuntimeError("no array")
 
-    def __getattr__(self, name):
-        raise RuntimeError(f"no {name}")
+    def tolist(self):
+        raise RuntimeError("no list")
 
 
 @pytest.mark.parametrize("value", [Hostile(), [Hostile()], np.complex64(1), 10**400])
