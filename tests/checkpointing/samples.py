@@ -4,12 +4,8 @@ import math
 
 import numpy as np
 
-from flwr_registry.checkpointing import (
-    CheckpointContent,
-)
-from flwr_registry.errors import (
-    StorageError,
-)
+from flwr_registry.checkpointing import CheckpointContent
+from flwr_registry.errors import StorageError
 from flwr_registry.weights import Weights
 
 

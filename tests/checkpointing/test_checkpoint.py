@@ -9,9 +9,7 @@ from checkpointing.samples import content
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flwr_registry.checkpointing import (
-    CheckpointManager,
-)
+from flwr_registry.checkpointing import CheckpointManager
 from flwr_registry.checkpointing.checkpoint import (
     described,
     read_manifest,

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from checkpointing.samples import content
 
-from flwr_registry.checkpointing import (
-    CheckpointManager,
-)
+from flwr_registry.checkpointing import CheckpointManager
 from flwr_registry.errors import (
     ObjectNotFoundError,
     WeightsFormatError,

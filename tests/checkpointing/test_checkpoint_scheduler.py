@@ -2,9 +2,7 @@
 
 import pytest
 
-from flwr_registry.checkpointing import (
-    EveryNRounds,
-)
+from flwr_registry.checkpointing import EveryNRounds
 
 
 def test_every_n_rounds():

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from checkpointing.samples import Failing, content
 
-from flwr_registry.checkpointing import (
-    CheckpointManager,
-)
+from flwr_registry.checkpointing import CheckpointManager
 from flwr_registry.errors import (
     CheckpointError,
     IntegrityError,

@@ -8,9 +8,7 @@ from flwr_registry.checkpointing import (
     latest_run_folder,
     new_run_folder,
 )
-from flwr_registry.errors import (
-    InvalidNameError,
-)
+from flwr_registry.errors import InvalidNameError
 from flwr_registry.storage import BytesContent
 
 
