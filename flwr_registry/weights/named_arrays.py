@@ -53,9 +53,9 @@ class Weights(Mapping[str, NDArray[Any]]):
             for name, array in arrays.items()
         }
         self._opaque = opaque
-        self._cast_back = MappingProxyType(
-            {name: dtype for name, dtype in (cast_back or {}).items() if name in arrays}
-        )
+        self._cast_back = {
+            name: dtype for name, dtype in (cast_back or {}).items() if name in arrays
+        }
 
     @classmethod
     def of(cls, source: Any) -> Weights:
@@ -99,6 +99,9 @@ class Weights(Mapping[str, NDArray[Any]]):
         kind = "opaque, " if self._opaque else ""
         return f"<Weights: {kind}{len(self)} arrays, {self.nbytes} bytes>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remade, (self._arrays, self._opaque, self._cast_back)
+
     @property
     def opaque(self) -> bool:
         """Whether the content is a serialized model rather than tensors."""
@@ -107,7 +110,7 @@ class Weights(Mapping[str, NDArray[Any]]):
     @property
     def cast_back(self) -> Mapping[str, str]:
         """Integer dtypes of arrays that averaging turned into floats."""
-        return self._cast_back
+        return MappingProxyType(self._cast_back)
 
     @property
     def nbytes(self) -> int:
@@ -132,6 +135,12 @@ class Weights(Mapping[str, NDArray[Any]]):
             name: torch.from_numpy(_native_copy(array, self._cast_back.get(name)))
             for name, array in self._arrays.items()
         }
+
+
+def _remade(
+    arrays: Mapping[str, NDArray[Any]], opaque: bool, cast_back: Mapping[str, str]
+) -> Weights:
+    return Weights(arrays, opaque=opaque, cast_back=cast_back)
 
 
 def check_tensor_name(name: str) -> str:

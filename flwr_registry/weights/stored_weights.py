@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from typing import BinaryIO
 
-from flwr_registry.errors import IntegrityError, WeightsFormatError
+from flwr_registry.errors import IntegrityError, StorageError, WeightsFormatError
 from flwr_registry.records import StoredObject
 from flwr_registry.storage import StorageBackend
 from flwr_registry.weights.named_arrays import Weights
@@ -57,19 +59,34 @@ def load_verified(storage: StorageBackend, stored: StoredObject) -> bytearray:
         When nothing is stored under the key.
     IntegrityError
         When the bytes are not those that were saved.
+    StorageError
+        When they cannot be read.
     """
-    buffer = bytearray(stored.size_bytes)
-    view, filled, digest = memoryview(buffer), 0, hashlib.sha256()
-    with storage.open(stored.key) as file:
-        while count := file.readinto(view[filled : filled + SLICE_BYTES]):  # type: ignore[attr-defined]
-            digest.update(view[filled : filled + count])
-            filled += count
-        whole = filled == stored.size_bytes and not file.read(1)
-    if not whole or digest.hexdigest() != stored.sha256:
-        found = f"SHA-256 {digest.hexdigest()[:12]}" if whole else "another length"
+    try:
+        with storage.open(stored.key) as file:
+            buffer, sha256 = _read_and_hash(file, stored.size_bytes)
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {stored.key} in {storage.url}: {error}", key=stored.key
+        ) from error
+    if sha256 != stored.sha256:
+        found = f"SHA-256 {sha256[:12]}" if sha256 else "another length"
         raise IntegrityError(
             f"{stored.key} in {storage.url} is damaged: it has {found}, saved were "
             f"{stored.size_bytes} bytes with SHA-256 {stored.sha256[:12]}",
             key=stored.key,
         )
     return buffer
+
+
+def _read_and_hash(file: BinaryIO, size_bytes: int) -> tuple[bytearray, str]:
+    """Read a file of a known length; nothing is read when it has another one."""
+    if file.seek(0, os.SEEK_END) != size_bytes:
+        return bytearray(), ""
+    file.seek(0)
+    buffer, digest, filled = bytearray(size_bytes), hashlib.sha256(), 0
+    view = memoryview(buffer)
+    while count := file.readinto(view[filled : filled + SLICE_BYTES]):  # type: ignore[attr-defined]
+        digest.update(view[filled : filled + count])
+        filled += count
+    return buffer, digest.hexdigest() if filled == size_bytes else ""

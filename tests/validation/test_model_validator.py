@@ -26,7 +26,7 @@ METRICS = st.dictionaries(
         st.booleans(),
         st.integers(),
         st.floats(),
-        st.text(),
+        st.text("a1.-é ", max_size=5),
         st.binary(),
         st.lists(st.floats()),
         st.just({}),

@@ -1,5 +1,8 @@
 """Weights: names, views, where they come from."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -92,3 +95,14 @@ def test_to_torch_casts_averaged_counters_back_and_copies():
 def test_to_torch_reads_other_byte_orders():
     weights = Weights({"w": np.arange(3, dtype=">f4")})
     assert weights.to_torch()["w"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))]
+)
+def test_copies_are_weights(copied):
+    weights = Weights({"n": np.array(2.0)}, opaque=False, cast_back={"n": "int64"})
+    other = copied(weights)
+    assert dict(other.cast_back) == {"n": "int64"}
+    assert other["n"] == 2
+    assert not other["n"].flags.writeable

@@ -15,7 +15,7 @@ from flwr_registry.errors import WeightsFormatError
 from flwr_registry.weights import Weights, decode, encode
 
 NAMES = st.text("abcdefgh.0123456789_/", min_size=1, max_size=12).filter(
-    lambda name: not name.startswith("/")
+    lambda name: not name.startswith("/") and ".." not in name.split("/")
 )
 DTYPES = st.one_of(
     hnp.boolean_dtypes(),
