@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from flwr_registry.checkpointing import CheckpointManager as CheckpointManager
     from flwr_registry.checkpointing import EveryNRounds as EveryNRounds
     from flwr_registry.records import ModelVersion as ModelVersion
+    from flwr_registry.registry import AsyncModelRegistry as AsyncModelRegistry
     from flwr_registry.registry import ModelRegistry as ModelRegistry
     from flwr_registry.strategy import RegistryStrategy as RegistryStrategy
     from flwr_registry.validation import ModelValidator as ModelValidator
     from flwr_registry.weights import Weights as Weights
 
 _PLACES = {
+    "AsyncModelRegistry": "registry",
     "CheckpointManager": "checkpointing",
     "EveryNRounds": "checkpointing",
     "ModelRegistry": "registry",

@@ -1,13 +1,15 @@
 """Which model is which: versions, their past, and who made them."""
 
-from flwr_registry.registry.json_values import to_json
-from flwr_registry.registry.locations import Places, resolve_places
+from flwr_registry.registry.async_model_registry import AsyncModelRegistry
+from flwr_registry.registry.database.locations import Places, resolve_places
+from flwr_registry.registry.database.schema import upgrade_database
 from flwr_registry.registry.model_registry import ModelRegistry
-from flwr_registry.registry.references import Reference, parse_reference
-from flwr_registry.registry.schema import upgrade_database
-from flwr_registry.registry.version_manager import SemVer
+from flwr_registry.registry.rows.json_values import to_json
+from flwr_registry.registry.versions.references import Reference, parse_reference
+from flwr_registry.registry.versions.version_manager import SemVer
 
 __all__ = [
+    "AsyncModelRegistry",
     "ModelRegistry",
     "Places",
     "Reference",

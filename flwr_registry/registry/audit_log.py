@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from flwr_registry.registry.column_types import now
-from flwr_registry.registry.database import is_postgresql
-from flwr_registry.registry.json_values import dump_json, plain_text, to_json
-from flwr_registry.registry.registry_db import AuditRow
+from flwr_registry.registry.database.engines import is_postgresql
+from flwr_registry.registry.rows.column_types import now
+from flwr_registry.registry.rows.governance_db import AuditRow
+from flwr_registry.registry.rows.json_values import dump_json, plain_text, to_json
 
 __all__ = ["FIRST_HASH", "AuditEntry", "append_entry", "read_entries", "verify_chain"]
 

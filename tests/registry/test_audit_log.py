@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from flwr_registry.errors import InvalidReferenceError
 from flwr_registry.registry.audit_log import FIRST_HASH, read_entries, verify_chain
-from flwr_registry.registry.database import Database
+from flwr_registry.registry.database.database import Database
 
 
 @pytest.fixture

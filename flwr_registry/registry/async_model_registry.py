@@ -1,0 +1,29 @@
+"""The registry for async services."""
+
+from __future__ import annotations
+
+from flwr_registry.registry.verbs.exchange_verbs import AsyncExchangeVerbs
+from flwr_registry.registry.verbs.lineage_verbs import AsyncLineageVerbs
+from flwr_registry.registry.verbs.promotion_verbs import AsyncPromotionVerbs
+from flwr_registry.registry.verbs.reading_verbs import AsyncReadingVerbs
+from flwr_registry.registry.verbs.recording_verbs import AsyncRecordingVerbs
+from flwr_registry.registry.verbs.search_verbs import AsyncSearchVerbs
+from flwr_registry.registry.verbs.upkeep_verbs import AsyncUpkeepVerbs
+
+__all__ = ["AsyncModelRegistry"]
+
+
+class AsyncModelRegistry(
+    AsyncReadingVerbs,
+    AsyncRecordingVerbs,
+    AsyncPromotionVerbs,
+    AsyncSearchVerbs,
+    AsyncLineageVerbs,
+    AsyncUpkeepVerbs,
+    AsyncExchangeVerbs,
+):
+    """`ModelRegistry` with the same verbs, awaited, on aiosqlite or asyncpg.
+
+    Takes the parameters of `ModelRegistry`; the database is opened, and its errors are
+    raised, by ``async with`` or by the first verb. It belongs to one event loop.
+    """

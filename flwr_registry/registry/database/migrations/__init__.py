@@ -1,0 +1,10 @@
+"""The steps that make and change the registry's schema.
+
+The names of the revisions are repeated here, so that an up-to-date database opens
+without Alembic.
+"""
+
+REVISIONS = ("0001", "0002")
+"""All revisions, oldest first."""
+
+HEAD = REVISIONS[-1]

@@ -1,0 +1,1 @@
+"""Versions in from files, and out to other tools."""

@@ -1,0 +1,1 @@
+"""What came from what, and who had a part in it."""

@@ -1,0 +1,1 @@
+"""The tables, and the records that leave this folder in their place."""

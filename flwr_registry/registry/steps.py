@@ -1,0 +1,70 @@
+"""Verbs as steps: each is written once, and either blocks or is awaited.
+
+A verb is a generator. It yields what touches the outside, a transaction or work on
+stored bytes, and is sent the result; whoever runs it decides how to wait. What failed
+is raised inside the generator, so that it can undo what it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy.orm import Session
+
+__all__ = [
+    "ByteWork",
+    "Reading",
+    "Step",
+    "Steps",
+    "Writing",
+    "byte_work",
+    "read",
+    "write",
+]
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Work in a transaction that only reads."""
+
+    work: Callable[[Session], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Work in a transaction that may write, committed when it returns."""
+
+    work: Callable[[Session], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ByteWork:
+    """Work on stored bytes or arrays, too long for an event loop."""
+
+    work: Callable[[], Any]
+
+
+Step = Reading | Writing | ByteWork
+Steps = Generator[Step, Any, Result]
+
+
+def read(work: Callable[[Session], Result]) -> Steps[Result]:
+    """Return what `work` finds in one state of the database."""
+    result: Result = yield Reading(work)
+    return result
+
+
+def write(work: Callable[[Session], Result]) -> Steps[Result]:
+    """Return what `work` returns, once its transaction is committed."""
+    result: Result = yield Writing(work)
+    return result
+
+
+def byte_work(work: Callable[[], Result]) -> Steps[Result]:
+    """Return what `work` does with bytes, outside any transaction."""
+    result: Result = yield ByteWork(work)
+    return result

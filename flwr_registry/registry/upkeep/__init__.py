@@ -1,0 +1,1 @@
+"""Keeping bytes and rows whole, and giving up what is not needed."""

@@ -1,0 +1,184 @@
+"""Asking for versions, runs and rounds."""
+
+from __future__ import annotations
+
+import builtins
+
+from flwr_registry.records import (
+    Contribution,
+    ModelVersion,
+    Round,
+    Run,
+    StoredObject,
+    VersionStatus,
+)
+from flwr_registry.registry.awaited_registry import AwaitedRegistry
+from flwr_registry.registry.blocking_registry import BlockingRegistry
+from flwr_registry.registry.steps import Steps, byte_work, read
+from flwr_registry.registry.versions import queries
+from flwr_registry.registry.versions.references import (
+    LATEST,
+    Reference,
+    parse_reference,
+)
+from flwr_registry.storage import StorageBackend
+from flwr_registry.weights import Weights, load_weights
+
+__all__ = ["AsyncReadingVerbs", "ReadingVerbs"]
+
+
+class ReadingVerbs(BlockingRegistry):
+    """The verbs that only read."""
+
+    def get(self, reference: str) -> ModelVersion:
+        """Find a version.
+
+        Parameters
+        ----------
+        reference : str
+            ``name`` (its latest), ``name:1.4.0``, ``name@production``, ``name/latest``,
+            ``models:/name/1.4.0`` or ``models:/name@alias``.
+
+        Raises
+        ------
+        ModelNotFoundError
+            The message names what comes near.
+        NoProductionModelError
+            When production is asked for and nothing is.
+        InvalidReferenceError
+            When the text is no reference.
+        """
+        return self._run(_found(parse_reference(reference)))
+
+    def latest(self, model: str) -> ModelVersion:
+        """Find the version that was registered last and did not fail validation.
+
+        Raises
+        ------
+        ModelNotFoundError
+            When there is none.
+        """
+        return self._run(_found(Reference(model, alias=LATEST)))
+
+    def list(
+        self,
+        model: str | None = None,
+        *,
+        status: VersionStatus | None = None,
+        run: str | None = None,
+        limit: int | None = None,
+    ) -> builtins.list[ModelVersion]:
+        """List versions, newest first; all conditions hold together.
+
+        Parameters
+        ----------
+        model, status, run : optional
+            Name of the model, status of the version, name of the run.
+        limit : int, optional
+            At most so many.
+        """
+        return self._run(_listed(model, status, run, limit))
+
+    def load(self, reference: str) -> Weights:
+        """Read the weights of a version, verified against its SHA-256.
+
+        Raises
+        ------
+        IntegrityError
+            When the stored bytes are not those that were registered.
+        ObjectNotFoundError
+            When they are gone.
+        """
+        return self._run(_loaded(self.storage, parse_reference(reference)))
+
+    def models(self) -> builtins.list[str]:
+        """List the names of all models that have a version."""
+        return self._run(read(queries.list_models))
+
+    def runs(self, model: str | None = None) -> builtins.list[Run]:
+        """List runs, newest first."""
+        return self._run(read(lambda session: queries.list_runs(session, model)))
+
+    def rounds(self, run: Run) -> builtins.list[Round]:
+        """List rounds of a run in their order, with their contributions."""
+        return self._run(read(lambda session: queries.list_rounds(session, run.id)))
+
+    def contributions(self, reference: str) -> tuple[Contribution, ...]:
+        """List what each node gave to the round that made a version."""
+        return self._run(_given(parse_reference(reference)))
+
+
+class AsyncReadingVerbs(AwaitedRegistry):
+    """The verbs of `ReadingVerbs`, awaited."""
+
+    async def get(self, reference: str) -> ModelVersion:
+        """Find a version; see `ModelRegistry.get`."""
+        return await self._run(_found(parse_reference(reference)))
+
+    async def latest(self, model: str) -> ModelVersion:
+        """Find the newest sound version; see `ModelRegistry.latest`."""
+        return await self._run(_found(Reference(model, alias=LATEST)))
+
+    async def list(
+        self,
+        model: str | None = None,
+        *,
+        status: VersionStatus | None = None,
+        run: str | None = None,
+        limit: int | None = None,
+    ) -> builtins.list[ModelVersion]:
+        """List versions, newest first; see `ModelRegistry.list`."""
+        return await self._run(_listed(model, status, run, limit))
+
+    async def load(self, reference: str) -> Weights:
+        """Read the weights of a version; see `ModelRegistry.load`."""
+        return await self._run(_loaded(self.storage, parse_reference(reference)))
+
+    async def models(self) -> builtins.list[str]:
+        """List the names of all models that have a version."""
+        return await self._run(read(queries.list_models))
+
+    async def runs(self, model: str | None = None) -> builtins.list[Run]:
+        """List runs, newest first."""
+        return await self._run(read(lambda session: queries.list_runs(session, model)))
+
+    async def rounds(self, run: Run) -> builtins.list[Round]:
+        """List rounds of a run in their order; see `ModelRegistry.rounds`."""
+        return await self._run(
+            read(lambda session: queries.list_rounds(session, run.id))
+        )
+
+    async def contributions(self, reference: str) -> tuple[Contribution, ...]:
+        """List what each node gave; see `ModelRegistry.contributions`."""
+        return await self._run(_given(parse_reference(reference)))
+
+
+def _found(reference: Reference) -> Steps[ModelVersion]:
+    return read(lambda session: queries.find_record(session, reference))
+
+
+def _listed(
+    model: str | None, status: VersionStatus | None, run: str | None, limit: int | None
+) -> Steps[builtins.list[ModelVersion]]:
+    wanted = None if status is None else VersionStatus(status)
+    return read(
+        lambda session: queries.list_versions(
+            session, model=model, status=wanted, run=run, limit=limit
+        )
+    )
+
+
+def _loaded(storage: StorageBackend, reference: Reference) -> Steps[Weights]:
+    found = yield from _found(reference)
+    stored = StoredObject(found.storage_path, found.file_size_bytes, found.checksum)
+    return (yield from byte_work(lambda: load_weights(storage, stored)))
+
+
+def _given(reference: Reference) -> Steps[tuple[Contribution, ...]]:
+    return read(
+        lambda session: tuple(
+            queries.list_contributions(
+                session, queries.find_version(session, reference)
+            )
+        )
+    )

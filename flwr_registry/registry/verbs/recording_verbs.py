@@ -1,0 +1,259 @@
+"""Registering versions, and recording the runs and rounds that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flwr_registry.records import (
+    MetricSource,
+    ModelVersion,
+    RoundFacts,
+    RoundStatus,
+    Run,
+    RunProvenance,
+    VersionMetadata,
+)
+from flwr_registry.registry.awaited_registry import AwaitedRegistry
+from flwr_registry.registry.blocking_registry import BlockingRegistry
+from flwr_registry.registry.steps import write
+from flwr_registry.registry.versions import run_recording
+from flwr_registry.registry.versions.registering import register_source
+from flwr_registry.weights import Architecture
+
+__all__ = ["AsyncRecordingVerbs", "RecordingVerbs"]
+
+
+class RecordingVerbs(BlockingRegistry):
+    """The verbs that add versions, runs and rounds."""
+
+    def start_run(self, provenance: RunProvenance) -> Run:
+        """Record that a run starts; each start is a run of its own.
+
+        Raises
+        ------
+        InvalidNameError
+            When the run or its model has an impossible name.
+        """
+        return self._run(write(lambda s: run_recording.start_run(s, provenance)))
+
+    def record_round(
+        self,
+        run: Run,
+        facts: RoundFacts,
+        status: RoundStatus,
+        *,
+        errors: Sequence[str] = (),
+        measured: ModelVersion | None = None,
+    ) -> None:
+        """Record a round that made no version; recorded again, it is replaced.
+
+        Parameters
+        ----------
+        run, facts, status
+            The run, what its round did, and what became of its model.
+        errors : sequence of str
+            Why the model was rejected.
+        measured : ModelVersion, optional
+            The version that the clients have after the round.
+        """
+        named = self._nodes.named(facts)
+        self._run(
+            write(
+                lambda session: run_recording.record_round(
+                    session, run, named, status, errors=errors, measured=measured
+                )
+            )
+        )
+
+    def record_metrics(
+        self,
+        run: Run,
+        server_round: int,
+        source: MetricSource,
+        metrics: Mapping[str, Any],
+        *,
+        measured: ModelVersion | None,
+    ) -> None:
+        """Keep what was measured in a round, also with the version it was measured on.
+
+        Parameters
+        ----------
+        run, server_round
+            Where it was measured.
+        source : MetricSource
+            Who measured.
+        metrics : mapping
+            The measures; non-finite ones are kept.
+        measured : ModelVersion or None
+            The version whose weights were measured. If an earlier round made it and it
+            has metrics of this source, those stay.
+        """
+        self._run(
+            write(
+                lambda session: run_recording.save_metrics(
+                    session, run, server_round, source, metrics, measured=measured
+                )
+            )
+        )
+
+    def register(
+        self,
+        weights: Any,
+        *,
+        model: str,
+        version: str | None = None,
+        bump: str | None = None,
+        parent: str | None = None,
+        run: Run | None = None,
+        facts: RoundFacts | None = None,
+        errors: Sequence[str] = (),
+        metrics: Mapping[str, Any] | None = None,
+        metadata: VersionMetadata | None = None,
+        reference: Architecture | None = None,
+        privacy: tuple[float, float] | None = None,
+    ) -> ModelVersion:
+        """Make weights a durable version: bytes first, row last.
+
+        Repeated with the same bytes for the same `version`, or for the same round of
+        the same run, it returns the version that is there.
+
+        Parameters
+        ----------
+        weights : Weights, mapping of arrays or tensors, or torch module
+            Stored bit for bit.
+        model : str
+            The model's name.
+        version : str, optional
+            The number, for example ``"1.4.0"``. By default the architecture and the
+            parent decide: minor for the same architecture, major for another.
+        bump : str, optional
+            ``"patch"``, ``"minor"`` or ``"major"``, to decide otherwise.
+        parent : str, optional
+            Reference of the version these weights were trained from, such as
+            ``"1.3.0"``. By default the newest sound version of the run.
+        run, facts : Run and RoundFacts, optional
+            The round that made the weights.
+        errors : sequence of str
+            Why they failed validation; then the status is ``failed``.
+        metrics : mapping, optional
+            Measured on exactly these weights: plain for central evaluation, or by the
+            values of `MetricSource`.
+        metadata : VersionMetadata, optional
+            What the user says about the version.
+        reference : Architecture, optional
+            Where it has integers, floats of the weights count as averaged counters.
+        privacy : tuple of float, optional
+            Epsilon and delta spent so far.
+
+        Raises
+        ------
+        DuplicateVersionError
+            When the version, or the round, is registered with other bytes; no bytes
+            were written then, unless another writer was faster.
+        InvalidNameError, InvalidReferenceError, TypeError, ValueError
+            For arguments that make no sense; nothing was written.
+        ModelNotFoundError
+            When the parent is unknown.
+        ValidationError
+            When a minor or patch is wanted for another architecture.
+        StorageError, DatabaseError
+            When saving failed; nothing half-written is visible.
+        """
+        return self._run(
+            register_source(
+                self.storage,
+                weights,
+                reference,
+                model=model,
+                version=version,
+                bump=bump,
+                parent=parent,
+                run=run,
+                facts=self._named(facts),
+                errors=errors,
+                metrics=metrics,
+                metadata=metadata,
+                privacy=privacy,
+            )
+        )
+
+
+class AsyncRecordingVerbs(AwaitedRegistry):
+    """The verbs of `RecordingVerbs`, awaited."""
+
+    async def start_run(self, provenance: RunProvenance) -> Run:
+        """Record that a run starts; see `ModelRegistry.start_run`."""
+        return await self._run(write(lambda s: run_recording.start_run(s, provenance)))
+
+    async def record_round(
+        self,
+        run: Run,
+        facts: RoundFacts,
+        status: RoundStatus,
+        *,
+        errors: Sequence[str] = (),
+        measured: ModelVersion | None = None,
+    ) -> None:
+        """Record a round that made no version; see `ModelRegistry.record_round`."""
+        named = self._nodes.named(facts)
+        await self._run(
+            write(
+                lambda session: run_recording.record_round(
+                    session, run, named, status, errors=errors, measured=measured
+                )
+            )
+        )
+
+    async def record_metrics(
+        self,
+        run: Run,
+        server_round: int,
+        source: MetricSource,
+        metrics: Mapping[str, Any],
+        *,
+        measured: ModelVersion | None,
+    ) -> None:
+        """Keep what was measured in a round; see `ModelRegistry.record_metrics`."""
+        await self._run(
+            write(
+                lambda session: run_recording.save_metrics(
+                    session, run, server_round, source, metrics, measured=measured
+                )
+            )
+        )
+
+    async def register(
+        self,
+        weights: Any,
+        *,
+        model: str,
+        version: str | None = None,
+        bump: str | None = None,
+        parent: str | None = None,
+        run: Run | None = None,
+        facts: RoundFacts | None = None,
+        errors: Sequence[str] = (),
+        metrics: Mapping[str, Any] | None = None,
+        metadata: VersionMetadata | None = None,
+        reference: Architecture | None = None,
+        privacy: tuple[float, float] | None = None,
+    ) -> ModelVersion:
+        """Make weights a durable version; see `ModelRegistry.register`."""
+        return await self._run(
+            register_source(
+                self.storage,
+                weights,
+                reference,
+                model=model,
+                version=version,
+                bump=bump,
+                parent=parent,
+                run=run,
+                facts=self._named(facts),
+                errors=errors,
+                metrics=metrics,
+                metadata=metadata,
+                privacy=privacy,
+            )
+        )

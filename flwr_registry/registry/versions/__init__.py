@@ -1,0 +1,1 @@
+"""Numbers, registration and the rounds that make versions."""

@@ -1,0 +1,89 @@
+"""A registration from its number to its row."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from flwr_registry.errors import RegistryError
+from flwr_registry.records import ModelVersion, StoredObject
+from flwr_registry.registry.steps import Steps, byte_work, write
+from flwr_registry.registry.versions.registration import Registration
+from flwr_registry.registry.versions.version_writing import (
+    Reservation,
+    commit_version,
+    refuse_other_bytes,
+    release_upload,
+    reserve_version,
+)
+from flwr_registry.storage import Content, StorageBackend, digest_of
+from flwr_registry.weights import Architecture, Weights, encode
+
+__all__ = ["register", "register_source"]
+
+
+def register_source(
+    storage: StorageBackend,
+    source: Any,
+    reference: Architecture | None,
+    **said: Any,
+) -> Steps[ModelVersion]:
+    """Check what a caller wants to register, and register it.
+
+    Parameters
+    ----------
+    source : Weights, mapping of arrays or tensors, or torch module
+        What shall be registered.
+    reference : Architecture or None
+        Where it has integers, floats of the weights count as averaged counters.
+    **said
+        As `Registration.checked` takes them.
+    """
+    weights = Weights.of(source)
+    fingerprint = Architecture.of(weights, reference).fingerprint
+    registration = Registration.checked(fingerprint=fingerprint, **said)
+    return (yield from register(storage, registration, encode(weights)))
+
+
+def register(
+    storage: StorageBackend, registration: Registration, content: Content
+) -> Steps[ModelVersion]:
+    """Make content a durable version: bytes first, row last.
+
+    Raises
+    ------
+    DuplicateVersionError
+        When the version, or the round, is registered with other bytes.
+    StorageError, DatabaseError
+        When saving failed; nothing half-written is visible.
+    """
+    while True:
+        reserved = yield from write(lambda s: reserve_version(s, registration))
+        if isinstance(reserved, ModelVersion):
+            digest = yield from byte_work(lambda: digest_of(content))
+            return refuse_other_bytes(reserved, digest)
+        stored = yield from _save(storage, reserved, content)
+        registered = yield from _commit(reserved, stored)
+        if registered.storage_path == stored.key:
+            return registered
+        # Another writer was faster; look again at what there is now. What cannot be
+        # deleted is an orphan, and no reason to fail.
+        with suppress(RegistryError):
+            yield from byte_work(partial(storage.delete, stored.key))
+
+
+def _save(
+    storage: StorageBackend, reserved: Reservation, content: Content
+) -> Steps[StoredObject]:
+    try:
+        return (yield from byte_work(lambda: storage.save(reserved.key, content)))
+    except BaseException:
+        # The number is given back; the error of the storage is the one to see.
+        with suppress(RegistryError):
+            yield from write(lambda session: release_upload(session, reserved))
+        raise
+
+
+def _commit(reserved: Reservation, stored: StoredObject) -> Steps[ModelVersion]:
+    return (yield from write(lambda s: commit_version(s, reserved, stored)))

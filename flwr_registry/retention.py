@@ -1,0 +1,1 @@
+"""What is kept: policies as values, for the bytes of versions and for checkpoints."""

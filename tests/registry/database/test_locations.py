@@ -1,0 +1,130 @@
+"""Where database and storage lie."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from flwr_registry.errors import DatabaseError
+from flwr_registry.registry import ModelRegistry, resolve_places
+from flwr_registry.registry.database.locations import decide_places
+from flwr_registry.storage import FsspecStorage, LocalStorage
+
+HOME = Path("/home/flora")
+ROOT = HOME / ".flwr" / "registry"
+
+
+def decide(url=None, storage=None, **environment):
+    found = decide_places(
+        url, storage, environment=environment, home=HOME, here=Path("/work/here")
+    )
+    return found.database.render_as_string(hide_password=False), found
+
+
+@pytest.mark.parametrize(
+    ("url", "storage", "environment", "database", "folder"),
+    [
+        (None, None, {}, f"sqlite:///{ROOT}/registry.db", str(ROOT)),
+        (
+            None,
+            None,
+            {"FLWR_HOME": "/srv/flwr"},
+            "sqlite:////srv/flwr/registry/registry.db",
+            "/srv/flwr/registry",
+        ),
+        (
+            None,
+            None,
+            {"FLWR_HOME": "flwr"},
+            "sqlite:////work/here/flwr/registry/registry.db",
+            "/work/here/flwr/registry",
+        ),
+        (
+            None,
+            None,
+            {"FLWR_HOME": "~/f"},
+            "sqlite:////home/flora/f/registry/registry.db",
+            "/home/flora/f/registry",
+        ),
+        ("sqlite:////data/a.db", None, {}, "sqlite:////data/a.db", "/data"),
+        (Path("/data/a.db"), None, {}, "sqlite:////data/a.db", "/data"),
+        ("sqlite:///~/a.db", None, {}, "sqlite:////home/flora/a.db", "/home/flora"),
+        ("~/a.db", None, {}, "sqlite:////home/flora/a.db", "/home/flora"),
+        (None, "/data", {}, "sqlite:////data/registry.db", "/data"),
+        (None, "file:///data%20x", {}, "sqlite:////data x/registry.db", "/data x"),
+        (None, "s3://b/p", {}, f"sqlite:///{ROOT}/registry.db", "s3://b/p"),
+        ("postgresql://u:p@h/d", None, {}, "postgresql://u:p@h/d", str(ROOT)),
+        (
+            None,
+            None,
+            {"FLWR_REGISTRY_URL": "/e/e.db", "FLWR_REGISTRY_STORAGE": "s3://b"},
+            "sqlite:////e/e.db",
+            "s3://b",
+        ),
+        (
+            "/data/a.db",
+            "/weights",
+            {"FLWR_REGISTRY_URL": "/e/e.db", "FLWR_REGISTRY_STORAGE": "s3://b"},
+            "sqlite:////data/a.db",
+            "/weights",
+        ),
+    ],
+)
+def test_places(url, storage, environment, database, folder):
+    text, found = decide(url, storage, **environment)
+    assert text == database
+    assert found.storage == folder
+    assert found.warnings == ()
+
+
+def test_relative_paths_are_taken_under_the_default_root_with_a_warning():
+    text, found = decide("a/b.db", "w")
+    assert text == f"sqlite:///{ROOT}/a/b.db"
+    assert found.storage == f"{ROOT}/w"
+    storage_warning, database_warning = found.warnings
+    assert f"{ROOT}/w" in storage_warning
+    assert f"{ROOT}/a/b.db" in database_warning
+
+
+def test_a_storage_object_is_kept_and_a_local_one_holds_the_database():
+    local, memory = LocalStorage("/data/x"), FsspecStorage("memory://x")
+    text, found = decide(None, local)
+    assert (text, found.storage) == ("sqlite:////data/x/registry.db", local)
+    text, found = decide(None, memory)
+    assert (text, found.storage) == (f"sqlite:///{ROOT}/registry.db", memory)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite://",
+        "sqlite:///:memory:",
+        "mysql://u:secret@h/d",
+        "://",
+        "sqlite:///file:x",
+    ],
+)
+def test_a_database_that_cannot_be_used_is_refused_without_its_password(url):
+    with pytest.raises(DatabaseError) as raised:
+        decide(url)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_relative_path_is_logged_once_with_the_absolute_place(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setenv("FLWR_HOME", str(tmp_path))
+    with caplog.at_level(logging.WARNING, "flwr"):
+        resolve_places("lost.db")
+        with ModelRegistry("lost.db") as opened:
+            assert opened.url == f"sqlite:///{tmp_path}/registry/lost.db"
+    (told,) = caplog.messages
+    assert f"{tmp_path}/registry/lost.db" in told
+
+
+def test_the_default_is_under_flowers_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLWR_HOME", str(tmp_path))
+    with ModelRegistry() as opened:
+        assert opened.url == f"sqlite:///{tmp_path}/registry/registry.db"
+        assert opened.storage.url == str(tmp_path / "registry")
+    assert (tmp_path / "registry" / "registry.db").is_file()

@@ -1,0 +1,174 @@
+"""The schema is made by the migrations, whole or not at all, and checked on opening."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect
+
+import flwr_registry
+from flwr_registry.errors import DatabaseError, SchemaVersionError
+from flwr_registry.registry import ModelRegistry, upgrade_database
+from flwr_registry.registry.database.migrations import HEAD, REVISIONS
+from flwr_registry.registry.rows.registry_db import metadata
+
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(flwr_registry.__file__).parents[1]),
+}
+OPENS = """
+import sys
+from flwr_registry.registry import ModelRegistry
+sys.stdin.readline()
+with ModelRegistry(sys.argv[1], sys.argv[2]) as opened:
+    print(opened.models(), "alembic" in sys.modules)
+"""
+
+
+def open_in_process(url, storage):
+    return subprocess.Popen(
+        [sys.executable, "-c", OPENS, url, storage],
+        env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_migrated_schema_is_that_of_the_rows(registry, database_url):
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_constraints_and_partial_indexes_are_those_of_the_rows(tmp_path):
+    # Alembic compares neither.
+    def described(path):
+        with sqlite3.connect(path) as connection:
+            rows = connection.execute(
+                "SELECT sql FROM sqlite_master WHERE sql LIKE '%UNIQUE INDEX%'"
+            )
+            indexes = sorted(" ".join(sql.split()) for (sql,) in rows)
+        connection.close()
+        engine = create_engine(f"sqlite:///{path}")
+        found = inspect(engine)
+        checks = {
+            table: sorted(
+                (check["name"], check["sqltext"])
+                for check in found.get_check_constraints(table)
+            )
+            for table in metadata.tables
+        }
+        foreign = {
+            table: sorted(key["name"] for key in found.get_foreign_keys(table))
+            for table in metadata.tables
+        }
+        engine.dispose()
+        return indexes, checks, foreign
+
+    ModelRegistry(tmp_path / "migrated.db").close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'created.db'}")
+    metadata.create_all(engine)
+    engine.dispose()
+    migrated = described(tmp_path / "migrated.db")
+    assert migrated == described(tmp_path / "created.db")
+    assert any("is_production" in sql for sql in migrated[0])
+    assert migrated[1]["model_versions"]
+
+
+def test_the_known_revisions_are_those_of_the_scripts():
+    config = Config()
+    config.set_main_option(
+        "script_location", "flwr_registry.registry.database:migrations"
+    )
+    scripts = ScriptDirectory.from_config(config)
+    assert [step.revision for step in scripts.walk_revisions()] == [*REVISIONS[::-1]]
+    assert scripts.get_current_head() == HEAD
+
+
+def test_an_older_schema_is_refused_with_the_command_that_upgrades_it(
+    registry, database_url, sql, monkeypatch
+):
+    sql("UPDATE alembic_version SET version_num = '0000'")
+    monkeypatch.setattr(
+        "flwr_registry.registry.database.schema.REVISIONS", ("0000", *REVISIONS)
+    )
+    with pytest.raises(SchemaVersionError) as raised:
+        ModelRegistry(database_url)
+    command = f"flwr-registry database upgrade --registry {registry.url}"
+    assert command in str(raised.value)
+
+
+def test_a_newer_schema_is_refused(registry, database_url, sql):
+    sql("UPDATE alembic_version SET version_num = '9999'")
+    for use in (ModelRegistry, upgrade_database):
+        with pytest.raises(SchemaVersionError, match="upgrade flwr-registry"):
+            use(database_url)
+
+
+def test_an_upgrade_of_the_newest_schema_changes_nothing(registry, database_url, add):
+    add(1)
+    assert upgrade_database(database_url) == (HEAD, HEAD)
+    assert registry.latest("digits").version == "1.0.0"
+
+
+def test_a_database_without_schema_is_not_upgraded(tmp_path):
+    with pytest.raises(DatabaseError, match="no registry"):
+        upgrade_database(tmp_path / "none.db")
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_the_tables_of_another_program_are_left_alone(tmp_path):
+    place = tmp_path / "mlflow.db"
+    with sqlite3.connect(place) as connection:
+        connection.execute("CREATE TABLE model_versions (name TEXT)")
+    connection.close()
+    before = place.read_bytes()
+    with pytest.raises(SchemaVersionError, match="another program"):
+        ModelRegistry(place)
+    assert place.read_bytes() == before
+
+
+def test_without_leave_nothing_is_created(tmp_path):
+    place = tmp_path / "folder" / "registry.db"
+    with pytest.raises(DatabaseError, match="no registry at") as raised:
+        ModelRegistry(place, create=False)
+    assert str(place) in str(raised.value)
+    assert not place.parent.exists()
+
+
+def test_an_empty_file_becomes_a_registry(tmp_path):
+    # What a process leaves that died before it made the schema.
+    (tmp_path / "registry.db").touch()
+    with ModelRegistry(tmp_path / "registry.db") as opened:
+        assert opened.models() == []
+
+
+def test_eight_processes_create_one_database(empty_database_url, tmp_path):
+    processes = [open_in_process(empty_database_url, str(tmp_path)) for _ in range(8)]
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [process.communicate(timeout=120) for process in processes]
+    assert [error for _, error in answers if error] == []
+    assert all(output.startswith("[]") for output, _ in answers)
+    ModelRegistry(empty_database_url, tmp_path, create=False).close()
+
+
+def test_an_up_to_date_database_opens_without_alembic(tmp_path):
+    url = str(tmp_path / "registry.db")
+    for expected in ("[] True", "[] False"):
+        output, error = open_in_process(url, str(tmp_path)).communicate("go\n", 60)
+        assert (output.strip(), error) == (expected, "")

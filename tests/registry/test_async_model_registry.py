@@ -1,0 +1,74 @@
+"""The awaited registry has the verbs of the blocking one, on the async drivers."""
+
+import asyncio
+import inspect
+
+import numpy as np
+import pytest
+
+from flwr_registry.errors import DatabaseError, ModelNotFoundError
+from flwr_registry.records import RunProvenance
+from flwr_registry.registry import AsyncModelRegistry, ModelRegistry
+
+
+def verbs_of(kind):
+    return {
+        name: inspect.signature(verb)
+        for name, verb in inspect.getmembers(kind, callable)
+        if not name.startswith("_")
+    }
+
+
+def test_both_registries_have_the_same_verbs_and_signatures():
+    assert verbs_of(ModelRegistry) == verbs_of(AsyncModelRegistry)
+    assert inspect.signature(ModelRegistry) == inspect.signature(AsyncModelRegistry)
+
+
+def test_every_verb_of_the_awaited_registry_is_awaited():
+    for name in verbs_of(AsyncModelRegistry):
+        assert inspect.iscoroutinefunction(getattr(AsyncModelRegistry, name)), name
+
+
+def test_what_one_registers_the_other_reads(database_url, tmp_path, registry):
+    async def work():
+        async with AsyncModelRegistry(database_url, tmp_path / "weights") as opened:
+            run = await opened.start_run(RunProvenance("trial", "digits"))
+            made = await opened.register(
+                {"w": np.ones(3)}, model="digits", run=run, metrics={"loss": 0.5}
+            )
+            weights = await opened.load("digits@latest")
+            with pytest.raises(ModelNotFoundError):
+                await opened.get("digits:9.9.9")
+            return made, weights
+
+    made, weights = asyncio.run(work())
+    assert registry.get("digits") == made
+    np.testing.assert_array_equal(weights["w"], np.ones(3))
+
+
+def test_many_tasks_share_one_registry(database_url, tmp_path):
+    async def work():
+        async with AsyncModelRegistry(database_url, tmp_path / "weights") as opened:
+            made = await asyncio.gather(
+                *(opened.register({"w": np.full(2, n)}, model="m") for n in range(8))
+            )
+            return {version.version for version in made}
+
+    assert asyncio.run(work()) == {f"1.{n}.0" for n in range(8)}
+
+
+def test_a_missing_registry_is_an_error_of_the_first_verb(tmp_path):
+    opened = AsyncModelRegistry(tmp_path / "none.db", create=False)
+    with pytest.raises(DatabaseError, match="no registry at"):
+        asyncio.run(opened.models())
+
+
+def test_a_server_that_cannot_be_reached_is_our_error(registry, database_url, tmp_path):
+    async def work():
+        async with AsyncModelRegistry(
+            "postgresql://nobody@127.0.0.1:1/none", tmp_path
+        ) as opened:
+            await opened.models()
+
+    with pytest.raises(DatabaseError, match="cannot be reached"):
+        asyncio.run(work())

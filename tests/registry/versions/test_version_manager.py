@@ -1,0 +1,152 @@
+"""The arithmetic of version numbers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flwr_registry.errors import InvalidNameError
+from flwr_registry.registry.versions.version_manager import (
+    FIRST_VERSION,
+    Bump,
+    KnownNumbers,
+    NumberedVersion,
+    SemVer,
+    choose_version,
+    is_compatible,
+    next_version,
+    parse_version,
+)
+
+numbers = st.integers(0, 999_999_999)
+versions = st.builds(SemVer, numbers, numbers, numbers)
+small = st.integers(0, 3)
+taken_versions = st.builds(
+    NumberedVersion, st.builds(SemVer, small, small, small), st.sampled_from("ab")
+) | st.builds(
+    NumberedVersion,
+    st.builds(SemVer, small, small, small),
+    st.sampled_from("ab"),
+    failed=st.just(True),
+)
+
+
+def taken(*texts, fingerprint="a", failed=False):
+    return [NumberedVersion(parse_version(t), fingerprint, failed) for t in texts]
+
+
+def choose(known, fingerprint="a", **options):
+    return str(choose_version(KnownNumbers(known), fingerprint=fingerprint, **options))
+
+
+@given(versions)
+def test_a_version_is_read_back_from_its_text(version):
+    assert parse_version(str(version)) == version
+
+
+@given(st.lists(versions))
+def test_versions_sort_as_numbers(several):
+    as_tuples = sorted((v.major, v.minor, v.patch) for v in several)
+    assert [(v.major, v.minor, v.patch) for v in sorted(several)] == as_tuples
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "1", "1.0", "v1.0.0", "01.0.0", "1.00.0", "1.0.0.0", "1.0.0-rc1"),
+        *("1!2.3.4", "1.0.0 ", " 1.0.0", "1.0.0\n", "-1.0.0", "+1.0.0", "1_0.0.0"),
+        *("1.0.1234567890", "\u0661.0.0", None, 1.0),
+    ],
+)
+def test_anything_but_three_plain_numbers_is_refused(text):
+    with pytest.raises(InvalidNameError):
+        parse_version(text)
+
+
+@given(versions)
+def test_a_bump_raises_one_part_and_clears_those_below(version):
+    major, minor, patch = (next_version(version, bump) for bump in Bump)
+    assert (major.major, major.minor, major.patch) == (version.major + 1, 0, 0)
+    assert (minor.minor, minor.patch) == (version.minor + 1, 0)
+    assert patch.patch == version.patch + 1
+    assert version < patch < minor < major
+    assert is_compatible(version, minor)
+    assert is_compatible(version, patch)
+    assert not is_compatible(version, major)
+
+
+def test_the_first_version_is_1_0_0_whatever_is_wanted():
+    assert choose([]) == "1.0.0"
+    assert choose([], failed=True) == "1.0.0"
+    for bump in Bump:
+        assert choose([], bump=bump) == "1.0.0"
+
+
+def test_the_same_architecture_bumps_minor_within_the_parents_major():
+    known = taken("1.0.0", "1.9.0") + taken("2.0.0", fingerprint="b")
+    assert choose(known, origin=known[0]) == "1.10.0"
+
+
+def test_another_architecture_opens_a_major():
+    known = taken("1.0.0", "1.1.0")
+    assert choose(known, "b", origin=known[1]) == "2.0.0"
+    assert choose(known, "b") == "2.0.0"
+
+
+def test_a_known_architecture_continues_its_newest_major():
+    known = taken("1.4.0", "3.2.1") + taken("2.0.0", "4.0.0", fingerprint="b")
+    assert choose(known) == "3.3.0"
+    assert choose(known, origin=known[-1]) == "3.3.0"
+
+
+def test_a_failed_version_never_opens_a_major():
+    known = taken("1.0.0", "2.0.0")
+    assert choose(known, "b", failed=True, origin=known[0]) == "1.1.0"
+    assert choose(known, "b", failed=True) == "2.1.0"
+    assert choose(known, "b", failed=True, bump=Bump.MAJOR) == "2.1.0"
+
+
+def test_a_major_of_failed_versions_only_is_free_for_a_sound_one():
+    assert choose(taken("1.0.0", failed=True)) == "1.1.0"
+    assert choose(taken("1.0.0", failed=True), "b") == "1.1.0"
+    known = taken("1.0.0") + taken("1.1.0", fingerprint="b", failed=True)
+    assert choose(known, "b") == "2.0.0"
+
+
+def test_a_patch_takes_the_next_free_one_of_its_origin():
+    known = taken("1.2.0", "1.2.1", "1.3.0", "1.2.7")
+    assert choose(known, origin=known[0], bump=Bump.PATCH) == "1.2.8"
+    assert choose(known, origin=known[2], bump=Bump.PATCH) == "1.3.1"
+
+
+def test_a_forced_major_rises_above_all():
+    known = taken("1.2.0") + taken("7.0.0", failed=True)
+    assert choose(known, origin=known[0], bump=Bump.MAJOR) == "8.0.0"
+
+
+@given(
+    st.lists(taken_versions, max_size=12),
+    st.sampled_from("abc"),
+    st.booleans(),
+    st.none() | st.sampled_from(list(Bump)),
+    st.data(),
+)
+def test_a_chosen_number_is_free_and_fits_its_major(
+    known, fingerprint, failed, bump, data
+):
+    sound = [version for version in known if not version.failed]
+    origin = data.draw(st.none() | st.sampled_from(sound)) if sound else None
+    chosen = choose_version(
+        KnownNumbers(known),
+        fingerprint=fingerprint,
+        failed=failed,
+        origin=origin,
+        bump=bump,
+    )
+    assert chosen not in {version.number for version in known}
+    if not known:
+        assert chosen == FIRST_VERSION
+    elif failed:
+        assert chosen.major in {version.number.major for version in known}
+    elif bump is None and origin is not None and origin.fingerprint == fingerprint:
+        assert is_compatible(chosen, origin.number)
+        assert chosen > origin.number
