@@ -1,5 +1,21 @@
 """The command line of the registry."""
 
-from flwr_registry.cli.commands import app
+from flwr_registry.cli import (
+    commands,
+    contributor_commands,
+    exchange_commands,
+    promotion_commands,
+    search_commands,
+    upkeep_commands,
+)
+from flwr_registry.cli.application import app
 
-__all__ = ["app"]
+__all__ = [
+    "app",
+    "commands",
+    "contributor_commands",
+    "exchange_commands",
+    "promotion_commands",
+    "search_commands",
+    "upkeep_commands",
+]

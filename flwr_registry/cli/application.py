@@ -1,0 +1,133 @@
+"""The application, the options that commands share, and how they print and fail."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+import flwr_registry
+from flwr_registry.errors import RegistryError
+from flwr_registry.registry import (
+    ModelRegistry,
+    to_json,
+)
+
+__all__ = [
+    "Format",
+    "OutputFormat",
+    "ReferenceText",
+    "RegistryPlace",
+    "StoragePlace",
+    "app",
+    "console",
+    "database_app",
+    "errors_reported",
+    "opened_registry",
+    "places_line",
+    "print_json",
+    "print_rich",
+]
+
+# A pipe has no width: lines are as long as their content wants.
+_PIPE_WIDTH = 240
+
+
+class OutputFormat(StrEnum):
+    """How results are printed."""
+
+    DEFAULT = "default"
+    JSON = "json"
+
+
+RegistryPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--registry",
+        metavar="URL",
+        help="Database: SQLAlchemy URL or path of an SQLite file.",
+    ),
+]
+StoragePlace = Annotated[
+    str | None,
+    typer.Option("--storage", metavar="URL", help="Folder or URL of the weights."),
+]
+Format = Annotated[
+    OutputFormat, typer.Option("--format", case_sensitive=False, help="Output format.")
+]
+ReferenceText = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF", help="NAME, NAME:1.4.0, NAME@ALIAS or models:/NAME/1.4.0."
+    ),
+]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A model registry for Flower: every round a verified version with its past.",
+)
+database_app = typer.Typer(no_args_is_help=True, help="Look after the database.")
+app.add_typer(database_app, name="database")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"flwr-registry {flwr_registry.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Show the version.",
+        ),
+    ] = False,
+) -> None:
+    """Take the options that come before a command."""
+
+
+@contextmanager
+def opened_registry(url: str | None, storage: str | None) -> Iterator[ModelRegistry]:
+    with errors_reported(), ModelRegistry(url, storage, create=False) as opened:
+        yield opened
+
+
+@contextmanager
+def errors_reported() -> Iterator[None]:
+    try:
+        yield
+    except RegistryError as error:
+        typer.secho(f"Error: {error}", fg="red", err=True)
+        raise typer.Exit(1) from error
+
+
+def console() -> Console:
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def print_rich(what: RenderableType) -> None:
+    console().print(what)
+
+
+def print_json(opened: ModelRegistry, content: Mapping[str, Any]) -> None:
+    places = {"registry": opened.url, "storage": opened.storage.url}
+    typer.echo(json.dumps({**places, **to_json(content)}, indent=2, allow_nan=False))
+
+
+def places_line(opened: ModelRegistry, count: int) -> Text:
+    versions = "1 version" if count == 1 else f"{count or 'no'} versions"
+    return Text(f"{versions} in {opened.url}, weights in {opened.storage.url}", "dim")

@@ -1,0 +1,3 @@
+"""Commands about nodes: contributors, withdraw; and diff of two versions."""
+
+from __future__ import annotations
