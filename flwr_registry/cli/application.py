@@ -101,12 +101,14 @@ def main(
 
 @contextmanager
 def opened_registry(url: str | None, storage: str | None) -> Iterator[ModelRegistry]:
+    """Open the registry that the options name; its errors end the command."""
     with errors_reported(), ModelRegistry(url, storage, create=False) as opened:
         yield opened
 
 
 @contextmanager
 def errors_reported() -> Iterator[None]:
+    """Print an error of this package on stderr, and exit with 1."""
     try:
         yield
     except RegistryError as error:
@@ -115,19 +117,23 @@ def errors_reported() -> Iterator[None]:
 
 
 def console() -> Console:
+    """Return a console on stdout."""
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
     return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_rich(what: RenderableType) -> None:
+    """Print text, a table or a tree on stdout."""
     console().print(what)
 
 
 def print_json(opened: ModelRegistry, content: Mapping[str, Any]) -> None:
+    """Print records as JSON, with the places that they come from."""
     places = {"registry": opened.url, "storage": opened.storage.url}
     typer.echo(json.dumps({**places, **to_json(content)}, indent=2, allow_nan=False))
 
 
 def places_line(opened: ModelRegistry, count: int) -> Text:
+    """Say how many versions are shown, and from where."""
     versions = "1 version" if count == 1 else f"{count or 'no'} versions"
     return Text(f"{versions} in {opened.url}, weights in {opened.storage.url}", "dim")
