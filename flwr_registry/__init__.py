@@ -17,21 +17,47 @@ if TYPE_CHECKING:
     from flwr_registry.checkpointing import EveryNRounds as EveryNRounds
     from flwr_registry.records import ModelVersion as ModelVersion
     from flwr_registry.registry import AsyncModelRegistry as AsyncModelRegistry
+    from flwr_registry.registry import BetterThanProduction as BetterThanProduction
+    from flwr_registry.registry import FewestContributors as FewestContributors
+    from flwr_registry.registry import MetricAtLeast as MetricAtLeast
+    from flwr_registry.registry import MetricAtMost as MetricAtMost
     from flwr_registry.registry import ModelRegistry as ModelRegistry
+    from flwr_registry.registry import PrivacyBudgetAtMost as PrivacyBudgetAtMost
+    from flwr_registry.registry import PromotionGate as PromotionGate
+    from flwr_registry.retention import AnyOf as AnyOf
+    from flwr_registry.retention import BestN as BestN
+    from flwr_registry.retention import EveryNth as EveryNth
+    from flwr_registry.retention import KeepAll as KeepAll
+    from flwr_registry.retention import LatestN as LatestN
+    from flwr_registry.retention import RetentionPolicy as RetentionPolicy
+    from flwr_registry.retention import YoungerThan as YoungerThan
     from flwr_registry.strategy import RegistryStrategy as RegistryStrategy
     from flwr_registry.validation import ModelValidator as ModelValidator
     from flwr_registry.weights import Weights as Weights
 
 _PLACES = {
+    "AnyOf": "retention",
     "AsyncModelRegistry": "registry",
+    "BestN": "retention",
     "CheckpointManager": "checkpointing",
     "EveryNRounds": "checkpointing",
+    "EveryNth": "retention",
+    "KeepAll": "retention",
+    "LatestN": "retention",
     "ModelRegistry": "registry",
+    "BetterThanProduction": "registry",
+    "FewestContributors": "registry",
+    "MetricAtLeast": "registry",
+    "MetricAtMost": "registry",
+    "PrivacyBudgetAtMost": "registry",
+    "PromotionGate": "registry",
     "ModelValidator": "validation",
     "ModelVersion": "records",
     "RegistryError": "errors",
     "RegistryStrategy": "strategy",
+    "RetentionPolicy": "retention",
     "Weights": "weights",
+    "YoungerThan": "retention",
     "errors": "",
 }
 

@@ -5,10 +5,13 @@
     RegistryError
     ├── InvalidNameError            a name or key breaks its pattern (a ValueError)
     ├── InvalidReferenceError       no reference to a version (a ValueError)
+    ├── SearchError                 a search that makes no sense (a ValueError)
     ├── ModelNotFoundError          no such model, version or alias
     │   └── NoProductionModelError  the model has no production version
     ├── DuplicateVersionError       the version exists with other bytes
     ├── InvalidStateError           the version's status forbids the verb
+    │   ├── PromotionConflictError  another version is in production than expected
+    │   └── PromotionRefusedError   a gate does not let the version into production
     ├── RollbackError               there is nothing to roll back to
     ├── IntegrityError              stored bytes are not those that were registered
     │   └── WeightsFormatError      a file that is no sound safetensors file
@@ -39,9 +42,12 @@ __all__ = [
     "ModelNotFoundError",
     "NoProductionModelError",
     "ObjectNotFoundError",
+    "PromotionConflictError",
+    "PromotionRefusedError",
     "RegistryError",
     "RollbackError",
     "SchemaVersionError",
+    "SearchError",
     "StorageError",
     "StrategyError",
     "ValidationError",
@@ -60,6 +66,20 @@ class InvalidNameError(RegistryError, ValueError):
 
 class InvalidReferenceError(RegistryError, ValueError):
     """A text does not name a version in any of the accepted forms."""
+
+
+class SearchError(RegistryError, ValueError):
+    """A search that makes no sense; the message shows where.
+
+    Attributes
+    ----------
+    position : int or None
+        Index of the character in the expression where it stops making sense.
+    """
+
+    def __init__(self, message: str, *, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class ModelNotFoundError(RegistryError):
@@ -96,6 +116,24 @@ class DuplicateVersionError(RegistryError):
 
 class InvalidStateError(RegistryError):
     """The version's status does not allow the verb."""
+
+
+class PromotionConflictError(InvalidStateError):
+    """Another version is in production than the caller expected; nothing changed."""
+
+
+class PromotionRefusedError(InvalidStateError):
+    """The version did not pass the gates; nothing changed.
+
+    Attributes
+    ----------
+    refusals : tuple of str
+        What each gate that it did not pass says.
+    """
+
+    def __init__(self, message: str, *, refusals: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.refusals = tuple(refusals)
 
 
 class RollbackError(RegistryError):

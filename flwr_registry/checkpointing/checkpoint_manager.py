@@ -11,6 +11,7 @@ from typing import Any
 from flwr_registry.checkpointing.checkpoint import (
     Checkpoint,
     CheckpointContent,
+    Manifest,
     NewerFormatError,
     described,
     read_manifest,
@@ -150,18 +151,29 @@ class CheckpointManager:
         CheckpointError
             When its manifest makes no sense, or a newer release wrote it.
         """
-        folder = self._round_folder(server_round)
-        manifest = read_manifest(self._read_manifest_bytes(folder))
-        if manifest.content.server_round != server_round:
-            raise CheckpointError(
-                f"{folder} holds round {manifest.content.server_round}, not its own"
-            )
+        manifest = self.manifest_of(server_round)
         weights = load_weights(self._storage, manifest.weights)
         arrays: Any = {}
         if manifest.state_arrays is not None:
             arrays = load_weights(self._storage, manifest.state_arrays)
         content = replace(manifest.content, state_arrays=arrays)
         return Checkpoint(weights, manifest.weights, content)
+
+    def manifest_of(self, server_round: int) -> Manifest:
+        """Read the verified manifest of a round's checkpoint, without any array.
+
+        Raises
+        ------
+        ObjectNotFoundError, IntegrityError, CheckpointError
+            As `load_round` does.
+        """
+        folder = self._round_folder(server_round)
+        manifest = read_manifest(self._read_manifest_bytes(folder))
+        if manifest.content.server_round != server_round:
+            raise CheckpointError(
+                f"{folder} holds round {manifest.content.server_round}, not its own"
+            )
+        return manifest
 
     def prune(self) -> list[int]:
         """Remove all but the newest checkpoints, and what a crash left unfinished.

@@ -1,6 +1,22 @@
 """The frozen facts that every floor speaks."""
 
+from flwr_registry.records.contributors import (
+    Contributor,
+    RetrainingPoint,
+    Withdrawal,
+    WithdrawnNode,
+)
+from flwr_registry.records.lineages import (
+    ContributorsDiff,
+    LayerDiff,
+    LayerMismatch,
+    MetricChange,
+    SettingChange,
+    VersionDiff,
+    WeightsDiff,
+)
 from flwr_registry.records.names import check_name
+from flwr_registry.records.promotions import Promotion
 from flwr_registry.records.runs import (
     Contribution,
     ContributionStatus,
@@ -10,6 +26,7 @@ from flwr_registry.records.runs import (
     Run,
     RunProvenance,
 )
+from flwr_registry.records.search import Page
 from flwr_registry.records.versions import (
     Lineage,
     MetricSource,
@@ -22,16 +39,29 @@ from flwr_registry.records.versions import (
 __all__ = [
     "Contribution",
     "ContributionStatus",
+    "Contributor",
+    "ContributorsDiff",
+    "LayerDiff",
+    "LayerMismatch",
     "Lineage",
+    "MetricChange",
     "MetricSource",
     "ModelVersion",
+    "Page",
+    "Promotion",
+    "RetrainingPoint",
     "Round",
     "RoundFacts",
     "RoundStatus",
     "Run",
     "RunProvenance",
+    "SettingChange",
     "StoredObject",
+    "VersionDiff",
     "VersionMetadata",
     "VersionStatus",
+    "WeightsDiff",
+    "Withdrawal",
+    "WithdrawnNode",
     "check_name",
 ]

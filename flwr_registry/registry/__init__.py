@@ -4,14 +4,28 @@ from flwr_registry.registry.async_model_registry import AsyncModelRegistry
 from flwr_registry.registry.database.locations import Places, resolve_places
 from flwr_registry.registry.database.schema import upgrade_database
 from flwr_registry.registry.model_registry import ModelRegistry
+from flwr_registry.registry.promotion.gates import (
+    BetterThanProduction,
+    FewestContributors,
+    MetricAtLeast,
+    MetricAtMost,
+    PrivacyBudgetAtMost,
+    PromotionGate,
+)
 from flwr_registry.registry.rows.json_values import to_json
 from flwr_registry.registry.versions.references import Reference, parse_reference
 from flwr_registry.registry.versions.version_manager import SemVer
 
 __all__ = [
     "AsyncModelRegistry",
+    "BetterThanProduction",
+    "FewestContributors",
+    "MetricAtLeast",
+    "MetricAtMost",
     "ModelRegistry",
     "Places",
+    "PrivacyBudgetAtMost",
+    "PromotionGate",
     "Reference",
     "SemVer",
     "parse_reference",

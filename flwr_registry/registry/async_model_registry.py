@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flwr_registry.registry.verbs.exchange_verbs import AsyncExchangeVerbs
+from flwr_registry.registry.verbs.labelling_verbs import AsyncLabellingVerbs
 from flwr_registry.registry.verbs.lineage_verbs import AsyncLineageVerbs
 from flwr_registry.registry.verbs.promotion_verbs import AsyncPromotionVerbs
 from flwr_registry.registry.verbs.reading_verbs import AsyncReadingVerbs
@@ -17,6 +18,7 @@ class AsyncModelRegistry(
     AsyncReadingVerbs,
     AsyncRecordingVerbs,
     AsyncPromotionVerbs,
+    AsyncLabellingVerbs,
     AsyncSearchVerbs,
     AsyncLineageVerbs,
     AsyncUpkeepVerbs,

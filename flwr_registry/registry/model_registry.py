@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flwr_registry.registry.verbs.exchange_verbs import ExchangeVerbs
+from flwr_registry.registry.verbs.labelling_verbs import LabellingVerbs
 from flwr_registry.registry.verbs.lineage_verbs import LineageVerbs
 from flwr_registry.registry.verbs.promotion_verbs import PromotionVerbs
 from flwr_registry.registry.verbs.reading_verbs import ReadingVerbs
@@ -17,6 +18,7 @@ class ModelRegistry(
     ReadingVerbs,
     RecordingVerbs,
     PromotionVerbs,
+    LabellingVerbs,
     SearchVerbs,
     LineageVerbs,
     UpkeepVerbs,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from flwr_registry.records import check_name
-from flwr_registry.registry import ModelRegistry
+from flwr_registry.registry import ModelRegistry, PromotionGate
 from flwr_registry.validation import ModelValidator
 from flwr_registry.weights import Weights
 
@@ -42,6 +42,8 @@ class RegistryOptions:
         The app's run configuration, for the record.
     names : tuple of str or None
         What `parameter_names` comes to.
+    gates : tuple of PromotionGate or None
+        What `promote` comes to; None for no promotion at all.
 
     Raises
     ------
@@ -62,8 +64,10 @@ class RegistryOptions:
     tags: Mapping[str, str] | None = None
     description: str = ""
     sort_replies: bool = False
+    promote: PromotionGate | Sequence[PromotionGate] | None = None
     run_config: Mapping[str, Any] = field(default_factory=dict)
     names: tuple[str, ...] | None = field(init=False)
+    gates: tuple[PromotionGate, ...] | None = field(init=False)
 
     def __post_init__(self) -> None:
         _check_choice("on_invalid", self.on_invalid, _ON_INVALID)
@@ -80,6 +84,7 @@ class RegistryOptions:
                 f"checkpoint_every is a number of rounds from 1 on, not {every!r}"
             )
         object.__setattr__(self, "names", _names_from(self.parameter_names))
+        object.__setattr__(self, "gates", _gates_from(self.promote))
 
     def framework_of(self, weights: Weights) -> str:
         """Name the framework of the model where that is certain, else nothing."""
@@ -133,6 +138,20 @@ def _names_from(source: Any) -> tuple[str, ...] | None:
             f"not {source!r}"
         )
     return tuple(str(name) for name in source)
+
+
+def _gates_from(gates: Any) -> tuple[PromotionGate, ...] | None:
+    """Take one gate or several."""
+    if gates is None:
+        return None
+    found = (gates,) if isinstance(gates, PromotionGate) else tuple(gates)
+    for gate in found:
+        if not isinstance(gate, PromotionGate):
+            raise TypeError(
+                f"promote takes gates such as MetricAtLeast('accuracy', 0.9), "
+                f"not {gate!r}"
+            )
+    return found
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from flwr.app import Context
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 
 from flwr_registry.errors import StrategyError, WrapperOrderError
-from flwr_registry.registry import ModelRegistry
+from flwr_registry.registry import ModelRegistry, PromotionGate
 from flwr_registry.strategy.legacy_strategy import LegacyRecording
 from flwr_registry.strategy.message_strategy import MessageRecording
 from flwr_registry.strategy.options import RegistryOptions, options_from_run_config
@@ -76,6 +76,10 @@ class RegistryStrategy:
         Put on every version.
     sort_replies : bool
         Aggregate in the order of node ids, which makes rounds reproducible.
+    promote : PromotionGate or sequence of PromotionGate, optional
+        Put each round's version into production, once it is evaluated, if it passes
+        all of these gates, such as ``BetterThanProduction("accuracy")``. By default
+        nothing is promoted.
 
     Raises
     ------
@@ -121,6 +125,7 @@ class RegistryStrategy:
         tags: Mapping[str, str] | None = None,
         description: str = "",
         sort_replies: bool = False,
+        promote: PromotionGate | Sequence[PromotionGate] | None = None,
     ) -> None:
         options = RegistryOptions(
             registry=registry,
@@ -136,6 +141,7 @@ class RegistryStrategy:
             tags=tags,
             description=description,
             sort_replies=sort_replies,
+            promote=promote,
         )
         _attach_recorder(self, type(strategy), options)
 

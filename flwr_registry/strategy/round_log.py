@@ -12,6 +12,7 @@ __all__ = [
     "log_invalid",
     "log_left_out",
     "log_places",
+    "log_promotion",
     "log_summary",
     "log_version",
     "log_without_model",
@@ -69,6 +70,16 @@ def log_invalid(
         consequence,
         _named(kept),
     )
+
+
+def log_promotion(version: ModelVersion, refusals: Sequence[str]) -> None:
+    """Log that a version is in production, or why it is not."""
+    if refusals:
+        LOGGER.info(
+            "registry: %s is not promoted: %s", version.reference, "; ".join(refusals)
+        )
+    else:
+        LOGGER.info("registry: %s is in production", version.reference)
 
 
 def log_averaged_counters(names: Sequence[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from flwr_registry.errors import ValidationError
@@ -21,26 +20,19 @@ from flwr_registry.strategy.contributions import complete_contributions
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.round_log import (
     log_invalid,
+    log_promotion,
     log_summary,
     log_version,
     log_without_model,
 )
 from flwr_registry.strategy.round_validation import RoundValidation, Verdict
+from flwr_registry.strategy.run_history import CurrentModel, RunHistory
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.strategy_state import StrategyState
 from flwr_registry.strategy.tolerance import Tolerance
 from flwr_registry.weights import Weights
 
 __all__ = ["RoundRecorder"]
-
-
-@dataclass(slots=True)
-class _Model:
-    """The model that training goes on with."""
-
-    buffers: Buffers
-    weights: Weights | None
-    version: ModelVersion | None = None
 
 
 class RoundRecorder:
@@ -86,16 +78,14 @@ class RoundRecorder:
         self._begun = False
         self._ledger: RunLedger | None = None
         self._validation = RoundValidation(self.options.validator)
-        self._model = _Model((), None)
+        self._model = CurrentModel()
+        self._promotable: ModelVersion | None = None
         self._server_round = 0
         self._chosen: tuple[str, ...] = ()
         self._round_began = time.perf_counter()
         self._checkpoint_pending = False
         self._recorded_round = 0
-        self._history: dict[str, dict[int, Mapping[str, Any]]] = {
-            source.value: {} for source in MetricSource
-        }
-        self._versions: dict[int, str] = {}
+        self._history = RunHistory()
 
     def begin_run(self, flwr_run: Any) -> None:
         """Open the run's place in storage and database; later calls change nothing.
@@ -133,7 +123,7 @@ class RoundRecorder:
         with self.tolerate("read the initial model"):
             weights = read_weights(None)
             if weights is not None:
-                self._go_on_with(_Model(buffers, weights))
+                self._go_on_with(CurrentModel(buffers, weights))
 
     def begin_round(self, server_round: int) -> None:
         """Note that a round begins; the one before it is over."""
@@ -162,8 +152,8 @@ class RoundRecorder:
         """
         began = time.perf_counter()
         facts = self._facts_of(server_round, aggregate)
-        self._history[MetricSource.TRAIN_CLIENTAPP.value][server_round] = (
-            facts.train_metrics
+        self._history.note_metrics(
+            MetricSource.TRAIN_CLIENTAPP, server_round, facts.train_metrics
         )
         self._checkpoint_pending = True
         weights = None
@@ -178,8 +168,9 @@ class RoundRecorder:
         version = self._register(weights, facts, verdict, aggregate.privacy)
         if verdict.errors and not self._may_go_on(facts, version, verdict):
             return False
-        self._go_on_with(_Model(aggregate.buffers, weights, version))
+        self._go_on_with(CurrentModel(aggregate.buffers, weights, version))
         if version is not None and not verdict.errors:
+            self._promotable = version
             log_version(facts, version, time.perf_counter() - began)
         return True
 
@@ -212,14 +203,14 @@ class RoundRecorder:
                 errors=verdict.errors,
                 privacy=privacy,
             )
-            self._versions[facts.server_round] = version.version
+            self._history.versions[facts.server_round] = version.version
             self._recorded_round = facts.server_round
         return version
 
     def _record_without_model(self, aggregate: Aggregate, facts: RoundFacts) -> None:
         if aggregate.has_model:
             # It could not be read: training goes on with it, but it is no version.
-            self._model = _Model(aggregate.buffers, None)
+            self._model = CurrentModel(aggregate.buffers)
         else:
             log_without_model(facts.server_round, self._model.version)
         with self.tolerate(f"record round {facts.server_round}"):
@@ -247,7 +238,7 @@ class RoundRecorder:
         log_invalid(facts, version, errors, "Training goes on with it")
         return True
 
-    def _go_on_with(self, model: _Model) -> None:
+    def _go_on_with(self, model: CurrentModel) -> None:
         self._model = model
         self._validation.take_reference(model.weights)
 
@@ -269,7 +260,7 @@ class RoundRecorder:
         """
         if not metrics:
             return
-        self._history[source.value][server_round] = metrics
+        self._history.note_metrics(source, server_round, metrics)
         self._checkpoint_pending = self._server_round > 0
         if server_round == 0 or server_round != self._recorded_round:
             # The initial model is no version; nor is one that could not be registered.
@@ -283,7 +274,8 @@ class RoundRecorder:
             )
 
     def end_round(self) -> None:
-        """Write what the round's checkpoint still lacks."""
+        """Promote the round's version where it passes, and write the checkpoint."""
+        self._promote()
         if not self._checkpoint_pending:
             return
         self._checkpoint_pending = False
@@ -292,9 +284,15 @@ class RoundRecorder:
                 self._server_round,
                 self._model.version or self._model.weights,
                 self._history,
-                self._versions,
                 self._validation.reference,
             )
+
+    def _promote(self) -> None:
+        version, self._promotable = self._promotable, None
+        if version is None or self.options.gates is None:
+            return
+        with self.tolerate(f"promote {version.reference}"):
+            log_promotion(version, self._opened().promote(version))
 
     def end_run(self, *, finished: bool) -> None:
         """Let go of database and storage; nothing happens when no run has begun.
@@ -310,7 +308,9 @@ class RoundRecorder:
         if finished:
             self.end_round()
         if self._ledger is not None:
-            log_summary(self._ledger.provenance, self._versions, self.tolerate.troubles)
+            log_summary(
+                self._ledger.provenance, self._history.versions, self.tolerate.troubles
+            )
             self._ledger.close()
         self._forget()
 

@@ -13,6 +13,7 @@ from flwr_registry.checkpointing import (
     capture_random_state,
     new_run_folder,
 )
+from flwr_registry.errors import PromotionRefusedError
 from flwr_registry.records import (
     MetricSource,
     ModelVersion,
@@ -27,6 +28,7 @@ from flwr_registry.registry import ModelRegistry, resolve_places
 from flwr_registry.storage import StorageBackend, storage_from_url
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.round_log import log_left_out, log_places
+from flwr_registry.strategy.run_history import RunHistory
 from flwr_registry.strategy.strategy_state import StrategyState
 from flwr_registry.weights import Architecture, Weights
 
@@ -128,12 +130,31 @@ class RunLedger:
         registry, run = self._registered_run()
         registry.record_metrics(run, server_round, source, metrics, measured=measured)
 
+    def promote(self, version: ModelVersion) -> tuple[str, ...]:
+        """Put a version into production if it passes the user's gates.
+
+        Returns
+        -------
+        tuple of str
+            The gates that it did not pass; empty when it is in production now.
+        """
+        registry, _ = self._registered_run()
+        try:
+            registry.promote(
+                version.reference,
+                gates=self._options.gates or (),
+                reason=f"round {version.server_round} of run {self.provenance.name}",
+                actor="RegistryStrategy",
+            )
+        except PromotionRefusedError as error:
+            return error.refusals
+        return ()
+
     def save_checkpoint(
         self,
         server_round: int,
         model: ModelVersion | Weights | None,
-        metrics: Mapping[str, Mapping[int, Mapping[str, Any]]],
-        versions: Mapping[int, str],
+        history: RunHistory,
         reference: Architecture | None,
     ) -> None:
         """Write the checkpoint of a round, when one is due.
@@ -155,8 +176,8 @@ class RunLedger:
                 weights=_stored(model) if isinstance(model, ModelVersion) else model,
                 state=state.tree,
                 state_arrays=state.arrays,
-                metrics=metrics,
-                versions=versions,
+                metrics=history.metrics,
+                versions=history.versions,
                 random_state=capture_random_state(),
                 strategy=self.provenance.strategy,
                 fingerprint=reference.fingerprint if reference else "",

@@ -11,6 +11,7 @@ from flwr_registry.weights.stored_weights import (
     load_verified,
     load_weights,
     save_weights,
+    verify_stored,
 )
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "load_verified",
     "load_weights",
     "save_weights",
+    "verify_stored",
 ]

@@ -9,8 +9,9 @@ gives back exactly what was written.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,14 @@ from flwr_registry.weights.safetensors_header import (
     parse_header,
 )
 
-__all__ = ["SLICE_BYTES", "SafetensorsContent", "decode", "encode"]
+__all__ = [
+    "SLICE_BYTES",
+    "SafetensorsContent",
+    "decode",
+    "encode",
+    "is_opaque",
+    "original_forms",
+]
 
 SLICE_BYTES = 4 * 1024 * 1024
 """Slices this long keep hashing and writing out of the way of other threads."""
@@ -119,6 +127,38 @@ def decode(buffer: bytes | bytearray | memoryview) -> Weights:
     for dtype in cast_back.values():
         _checked_dtype(dtype)
     return Weights(arrays, opaque=metadata.get(_OPAQUE) == "true", cast_back=cast_back)
+
+
+def is_opaque(metadata: Mapping[str, str]) -> bool:
+    """Tell by its metadata whether a file holds a serialized model, no tensors."""
+    return metadata.get(_OPAQUE) == "true"
+
+
+def original_forms(
+    entries: Iterable[Entry], metadata: Mapping[str, str]
+) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+    """Return dtype and shape that the stored bytes of each array have, in C order.
+
+    Raises
+    ------
+    WeightsFormatError
+        When what is noted about an array does not fit its bytes.
+    """
+    layout = _json_mapping(metadata, _LAYOUT)
+    return {entry.name: _form_of(entry, layout.get(entry.name)) for entry in entries}
+
+
+def _form_of(entry: Entry, layout: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    if not isinstance(layout, dict) or "shape" not in layout:
+        # Any other note is of byte and memory order, which the file does not have.
+        return entry.dtype, entry.shape
+    dtype, shape = _checked_dtype(layout.get("dtype", entry.dtype.str)), layout["shape"]
+    sound = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
+    if not sound or prod(shape) * dtype.itemsize != entry.end - entry.begin:
+        raise WeightsFormatError(
+            f"the layout note of array {entry.name!r} does not fit its bytes"
+        )
+    return dtype, tuple(shape)
 
 
 def _metadata_of(weights: Weights) -> dict[str, str]:

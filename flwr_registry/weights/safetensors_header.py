@@ -6,14 +6,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from flwr_registry.errors import WeightsFormatError
 from flwr_registry.weights.named_arrays import check_tensor_name
 
-__all__ = ["DTYPES", "HEADER_ALIGNMENT", "LENGTH_BYTES", "Entry", "parse_header"]
+__all__ = [
+    "DTYPES",
+    "HEADER_ALIGNMENT",
+    "LENGTH_BYTES",
+    "Entry",
+    "parse_header",
+    "read_header",
+]
 
 LENGTH_BYTES = 8
 HEADER_ALIGNMENT = 8
@@ -52,15 +59,35 @@ class Entry:
     end: int
 
 
+def read_header(
+    file: BinaryIO, size_bytes: int
+) -> tuple[list[Entry], Mapping[str, str], int]:
+    """Read the header alone, as `parse_header` does.
+
+    Parameters
+    ----------
+    file : file
+        At its beginning.
+    size_bytes : int
+        Length of the whole file.
+    """
+    beginning = file.read(LENGTH_BYTES)
+    length = int.from_bytes(beginning, "little")
+    beginning += file.read(min(length, _MAX_HEADER_BYTES))
+    return parse_header(beginning, size_bytes)
+
+
 def parse_header(
-    buffer: bytes | bytearray | memoryview,
+    buffer: bytes | bytearray | memoryview, size_bytes: int | None = None
 ) -> tuple[list[Entry], Mapping[str, str], int]:
     """Check and read the header of a file.
 
     Parameters
     ----------
     buffer : bytes-like
-        The whole file.
+        The whole file, or no more than its header.
+    size_bytes : int, optional
+        Length of the whole file; by default that of `buffer`.
 
     Returns
     -------
@@ -76,7 +103,7 @@ def parse_header(
     WeightsFormatError
         When anything is unsound.
     """
-    size = len(buffer)
+    size = len(buffer) if size_bytes is None else size_bytes
     if size < LENGTH_BYTES:
         raise WeightsFormatError(f"a file of {size} bytes is no safetensors file")
     length = int.from_bytes(buffer[:LENGTH_BYTES], "little")

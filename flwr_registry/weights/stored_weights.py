@@ -12,7 +12,7 @@ from flwr_registry.storage import StorageBackend
 from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.safetensors_file import SLICE_BYTES, decode, encode
 
-__all__ = ["load_verified", "load_weights", "save_weights"]
+__all__ = ["load_verified", "load_weights", "save_weights", "verify_stored"]
 
 
 def save_weights(storage: StorageBackend, key: str, weights: Weights) -> StoredObject:
@@ -62,9 +62,30 @@ def load_verified(storage: StorageBackend, stored: StoredObject) -> bytearray:
     StorageError
         When they cannot be read.
     """
+    buffer = bytearray(stored.size_bytes)
+    _verify(storage, stored, memoryview(buffer))
+    return buffer
+
+
+def verify_stored(storage: StorageBackend, stored: StoredObject) -> None:
+    """Go through an object in constant memory; compare length and SHA-256.
+
+    Raises
+    ------
+    ObjectNotFoundError, IntegrityError, StorageError
+        As `load_verified` does.
+    """
+    _verify(storage, stored, None)
+
+
+def _verify(
+    storage: StorageBackend,
+    stored: StoredObject,
+    whole: memoryview | None,
+) -> None:
     try:
         with storage.open(stored.key) as file:
-            buffer, sha256 = _read_and_hash(file, stored.size_bytes)
+            sha256 = _hash(file, stored.size_bytes, whole)
     except OSError as error:
         raise StorageError(
             f"cannot read {stored.key} in {storage.url}: {error}", key=stored.key
@@ -76,17 +97,22 @@ def load_verified(storage: StorageBackend, stored: StoredObject) -> bytearray:
             f"{stored.size_bytes} bytes with SHA-256 {stored.sha256[:12]}",
             key=stored.key,
         )
-    return buffer
 
 
-def _read_and_hash(file: BinaryIO, size_bytes: int) -> tuple[bytearray, str]:
-    """Read a file of a known length; nothing is read when it has another one."""
+def _hash(file: BinaryIO, size_bytes: int, whole: memoryview | None) -> str:
+    """Hash a file of a known length; nothing is read when it has another one.
+
+    Without room for all of it, each slice overwrites the one before.
+    """
     if file.seek(0, os.SEEK_END) != size_bytes:
-        return bytearray(), ""
+        return ""
     file.seek(0)
-    buffer, digest, filled = bytearray(size_bytes), hashlib.sha256(), 0
-    view = memoryview(buffer)
-    while count := file.readinto(view[filled : filled + SLICE_BYTES]):  # type: ignore[attr-defined]
-        digest.update(view[filled : filled + count])
+    slice_view = memoryview(bytearray(min(size_bytes, SLICE_BYTES)))
+    digest, filled = hashlib.sha256(), 0
+    while True:
+        into = slice_view if whole is None else whole[filled : filled + SLICE_BYTES]
+        count = file.readinto(into)  # type: ignore[attr-defined]
+        if not count:
+            return digest.hexdigest() if filled == size_bytes else ""
+        digest.update(into[:count])
         filled += count
-    return buffer, digest.hexdigest() if filled == size_bytes else ""

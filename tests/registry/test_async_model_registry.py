@@ -2,6 +2,9 @@
 
 import asyncio
 import inspect
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from flwr_registry.errors import DatabaseError, ModelNotFoundError
 from flwr_registry.records import RunProvenance
 from flwr_registry.registry import AsyncModelRegistry, ModelRegistry
+from flwr_registry.storage import LocalStorage
 
 
 def verbs_of(kind):
@@ -63,7 +67,7 @@ def test_a_missing_registry_is_an_error_of_the_first_verb(tmp_path):
         asyncio.run(opened.models())
 
 
-def test_a_server_that_cannot_be_reached_is_our_error(registry, database_url, tmp_path):
+def test_a_server_that_cannot_be_reached_is_our_error(tmp_path):
     async def work():
         async with AsyncModelRegistry(
             "postgresql://nobody@127.0.0.1:1/none", tmp_path
@@ -72,3 +76,75 @@ def test_a_server_that_cannot_be_reached_is_our_error(registry, database_url, tm
 
     with pytest.raises(DatabaseError, match="cannot be reached"):
         asyncio.run(work())
+
+
+class SlowStorage(LocalStorage):
+    """A real storage whose saves wait for a signal, as a slow disk lets them."""
+
+    def __init__(self, root):
+        super().__init__(root)
+        self.saving, self.go_on = threading.Event(), threading.Event()
+
+    def save(self, key, content):
+        self.saving.set()
+        assert self.go_on.wait(20)
+        return super().save(key, content)
+
+
+def test_a_cancelled_registration_gives_its_number_back(
+    database_url, tmp_path, registry, sql
+):
+    storage = SlowStorage(tmp_path / "weights")
+
+    async def work():
+        async with AsyncModelRegistry(database_url, storage) as opened:
+            task = asyncio.create_task(
+                opened.register({"w": np.ones(3)}, model="digits")
+            )
+            await asyncio.to_thread(storage.saving.wait, 20)
+            task.cancel()
+            # The thread cannot be stopped; the cancelled verb waits for it.
+            await asyncio.sleep(0.05)
+            assert not task.done()
+            storage.go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(work())
+    assert sql("SELECT count(*) AS count FROM uploads") == [{"count": 0}]
+    assert registry.models() == []
+    assert registry.register({"w": np.ones(3)}, model="digits").version == "1.0.0"
+
+
+def test_byte_work_leaves_the_event_loop_free(database_url, tmp_path, registry):
+    storage = SlowStorage(tmp_path / "weights")
+
+    async def work():
+        async with AsyncModelRegistry(database_url, storage) as opened:
+            task = asyncio.create_task(
+                opened.register({"w": np.ones(3)}, model="digits")
+            )
+            await asyncio.to_thread(storage.saving.wait, 20)
+            assert await opened.models() == []
+            storage.go_on.set()
+            await task
+            return await opened.models()
+
+    assert asyncio.run(work()) == ["digits"]
+
+
+def test_an_awaited_registry_that_is_not_closed_lets_the_process_end(
+    database_url, tmp_path, registry
+):
+    script = (
+        "import asyncio, sys; from flwr_registry.registry import AsyncModelRegistry; "
+        "opened = AsyncModelRegistry(sys.argv[1], sys.argv[2]); "
+        "print(asyncio.run(opened.models()))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script, database_url, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ended.stdout.strip() == "[]", ended.stderr

@@ -8,11 +8,13 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     ForeignKeyConstraint,
     Index,
     String,
     UniqueConstraint,
     false,
+    literal,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -21,7 +23,19 @@ from flwr_registry.registry.rows.column_types import Id, Row, now
 from flwr_registry.registry.rows.model_db import ModelRow
 from flwr_registry.registry.rows.run_db import RoundRow, RunRow
 
-__all__ = ["MetricRow", "UploadRow", "VersionRow"]
+__all__ = ["MetricRow", "UploadRow", "VersionRow", "is_sound"]
+
+_SOUND = "status <> 'failed'"
+
+
+def _partial_index(name: str, condition: str, *columns: str) -> Index:
+    where = text(condition)
+    return Index(
+        f"ix_model_versions_{name}",
+        *columns,
+        sqlite_where=where,
+        postgresql_where=where,
+    )
 
 
 class VersionRow(Row):
@@ -63,22 +77,22 @@ class VersionRow(Row):
             "uq_model_versions_production",
             "model_id",
             unique=True,
-            sqlite_where=text("is_production"),
+            # SQLite takes a partial index only for a condition in the same words.
+            sqlite_where=text("is_production = 1"),
             postgresql_where=text("is_production"),
         ),
         Index("ix_model_versions_newest", "model_id", "id"),
         Index("ix_model_versions_numbers", "model_id", "major", "minor", "patch"),
-        Index("ix_model_versions_fingerprint", "model_id", "fingerprint", "major"),
+        Index("ix_model_versions_status", "model_id", "status", "id"),
         Index("ix_model_versions_run", "run_id", "id"),
         Index("ix_model_versions_parent", "parent_id"),
+        # Newest and highest are found in one step, however many failed since.
+        _partial_index("sound", _SOUND, "model_id", "id"),
+        _partial_index("sound_of_run", _SOUND, "run_id", "id"),
+        _partial_index("sound_major", _SOUND, "model_id", "major"),
+        _partial_index("fingerprint", _SOUND, "model_id", "fingerprint", "major"),
         # What keeps its bytes, in the order that retention goes through it.
-        Index(
-            "ix_model_versions_stored",
-            "model_id",
-            "id",
-            sqlite_where=text("bytes_removed_at IS NULL"),
-            postgresql_where=text("bytes_removed_at IS NULL"),
-        ),
+        _partial_index("stored", "bytes_removed_at IS NULL", "model_id", "id"),
     )
 
     model_id: Mapped[int] = mapped_column(Id)
@@ -169,3 +183,9 @@ class UploadRow(Row):
     failed: Mapped[bool]
     storage_prefix: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+def is_sound() -> ColumnElement[bool]:
+    """Return the condition that a version did not fail, as partial indexes say it."""
+    # A bound value would hide from the database that the index fits.
+    return VersionRow.status != literal("failed", literal_execute=True)

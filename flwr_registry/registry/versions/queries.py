@@ -26,7 +26,7 @@ from flwr_registry.registry.rows.row_records import (
     version_record,
 )
 from flwr_registry.registry.rows.run_db import ContributionRow, RoundRow, RunRow
-from flwr_registry.registry.rows.version_db import VersionRow
+from flwr_registry.registry.rows.version_db import VersionRow, is_sound
 from flwr_registry.registry.versions.references import (
     LATEST,
     PRODUCTION,
@@ -43,6 +43,7 @@ __all__ = [
     "list_rounds",
     "list_runs",
     "list_versions",
+    "require_model",
 ]
 
 _NEAREST_AMONG = 200
@@ -60,10 +61,7 @@ def find_version(session: Session, reference: Reference) -> VersionRow:
         comes near.
     """
     name = reference.model
-    model_id = session.scalar(select(ModelRow.id).where(ModelRow.name == name))
-    if model_id is None:
-        message = describe_missing_model(name, list_models(session))
-        raise ModelNotFoundError(message, reference=str(reference))
+    model_id = require_model(session, name)
     if reference.version is not None:
         row = _numbered(session, model_id, str(reference.version))
     elif reference.alias == LATEST:
@@ -80,6 +78,21 @@ def find_version(session: Session, reference: Reference) -> VersionRow:
 def find_record(session: Session, reference: Reference) -> ModelVersion:
     """Return what `find_version` finds, as a record."""
     return version_record(find_version(session, reference))
+
+
+def require_model(session: Session, name: str) -> int:
+    """Return the id of a model.
+
+    Raises
+    ------
+    ModelNotFoundError
+        When it is unknown; the message says what comes near.
+    """
+    model_id = session.scalar(select(ModelRow.id).where(ModelRow.name == name))
+    if model_id is None:
+        message = describe_missing_model(name, list_models(session))
+        raise ModelNotFoundError(message, reference=name)
+    return model_id
 
 
 def list_models(session: Session) -> list[str]:
@@ -99,14 +112,17 @@ def list_versions(
 ) -> list[ModelVersion]:
     """List versions, newest first; `run` is a run's name."""
     query = select(VersionRow).order_by(VersionRow.id.desc()).limit(limit)
-    if model is not None:
-        ids = select(ModelRow.id).where(ModelRow.name == model).scalar_subquery()
-        query = query.where(VersionRow.model_id == ids)
-    if status is not None:
-        query = query.where(VersionRow.status == status)
     if run is not None:
         runs = select(RunRow.id).where(RunRow.name == run)
         query = query.where(VersionRow.run_id.in_(runs))
+    if model is not None and run is None:
+        ids = select(ModelRow.id).where(ModelRow.name == model).scalar_subquery()
+        query = query.where(VersionRow.model_id == ids)
+    elif model is not None:
+        # By name: an id would tempt SQLite to go through all versions of the model.
+        query = query.where(VersionRow.model.has(ModelRow.name == model))
+    if status is not None:
+        query = query.where(VersionRow.status == status)
     return [version_record(row) for row in session.scalars(query)]
 
 
@@ -151,16 +167,15 @@ def _numbered(session: Session, model_id: int, version: str) -> VersionRow | Non
 
 
 def _latest(session: Session, model_id: int) -> VersionRow | None:
-    query = (
-        select(VersionRow)
-        .where(
-            VersionRow.model_id == model_id,
-            VersionRow.status != VersionStatus.FAILED,
-        )
+    # On its own the number comes from one index, whatever the row is joined with.
+    newest = (
+        select(VersionRow.id)
+        .where(VersionRow.model_id == model_id, is_sound())
         .order_by(VersionRow.id.desc())
         .limit(1)
+        .scalar_subquery()
     )
-    return session.scalar(query)
+    return session.scalar(select(VersionRow).where(VersionRow.id == newest))
 
 
 def _production(session: Session, model_id: int, name: str) -> VersionRow:

@@ -14,6 +14,7 @@ __all__ = [
     "LATEST",
     "PRODUCTION",
     "Reference",
+    "check_alias",
     "describe_missing_model",
     "describe_missing_version",
     "parse_reference",
@@ -114,7 +115,7 @@ def _with_model(text: str, model: str) -> str:
 def _parsed(text: str) -> Reference:
     name, at, alias = text.partition("@")
     if at:
-        return Reference(check_name(name, "model"), alias=_checked_alias(alias))
+        return Reference(check_name(name, "model"), alias=check_alias(alias))
     for mark in ":/":
         name, found, selector = text.partition(mark)
         if found:
@@ -125,7 +126,14 @@ def _parsed(text: str) -> Reference:
     return Reference(check_name(text, "model"), alias=LATEST)
 
 
-def _checked_alias(alias: str) -> str:
+def check_alias(alias: str) -> str:
+    """Return `alias` when it may name a version.
+
+    Raises
+    ------
+    InvalidNameError
+        When it breaks the pattern of names, or is a version number.
+    """
     check_name(alias, "alias")
     try:
         parse_version(alias)

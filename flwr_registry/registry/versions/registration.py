@@ -13,7 +13,7 @@ from flwr_registry.registry.versions.metrics import collect_metrics
 from flwr_registry.registry.versions.references import Reference, parse_reference
 from flwr_registry.registry.versions.version_manager import Bump, SemVer, parse_version
 
-__all__ = ["Registration"]
+__all__ = ["Registration", "checked_metadata"]
 
 _TEXTS = ("architecture", "framework", "description", "created_by")
 
@@ -96,7 +96,7 @@ class Registration:
             facts=facts,
             errors=tuple(plain_text(str(error)) for error in errors),
             metrics=collect_metrics(metrics, facts),
-            metadata=_checked_metadata(metadata or VersionMetadata()),
+            metadata=checked_metadata(metadata or VersionMetadata()),
             privacy=_checked_privacy(privacy),
         )
 
@@ -116,7 +116,14 @@ def _parent_reference(text: str, model: str) -> Reference:
     return reference
 
 
-def _checked_metadata(metadata: VersionMetadata) -> VersionMetadata:
+def checked_metadata(metadata: VersionMetadata) -> VersionMetadata:
+    """Return metadata as the database can hold it.
+
+    Raises
+    ------
+    TypeError
+        For a field of the wrong type.
+    """
     if not isinstance(metadata, VersionMetadata):
         raise TypeError(
             f"metadata is a {type(metadata).__name__}: give a VersionMetadata, which "

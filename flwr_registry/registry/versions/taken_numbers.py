@@ -7,8 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, not_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from flwr_registry.records import VersionStatus
-from flwr_registry.registry.rows.version_db import UploadRow, VersionRow
+from flwr_registry.registry.rows.version_db import UploadRow, VersionRow, is_sound
 
 __all__ = ["TakenInDatabase"]
 
@@ -81,5 +80,5 @@ class TakenInDatabase:
 
 def _is_sound(kind: _Numbered) -> ColumnElement[bool]:
     if issubclass(kind, VersionRow):
-        return kind.status != VersionStatus.FAILED
+        return is_sound()
     return not_(kind.failed)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from flwr_registry.errors import ValidationError
 from flwr_registry.records import VersionStatus
-from flwr_registry.registry.rows.version_db import VersionRow
+from flwr_registry.registry.rows.version_db import VersionRow, is_sound
 from flwr_registry.registry.versions.queries import find_version
 from flwr_registry.registry.versions.registration import Registration
 from flwr_registry.registry.versions.taken_numbers import TakenInDatabase
@@ -93,8 +93,4 @@ def _numbered(row: VersionRow | None) -> NumberedVersion | None:
 
 def _sound() -> Select[VersionRow]:
     """Versions that did not fail, newest first."""
-    return (
-        select(VersionRow)
-        .where(VersionRow.status != VersionStatus.FAILED)
-        .order_by(VersionRow.id.desc())
-    )
+    return select(VersionRow).where(is_sound()).order_by(VersionRow.id.desc())

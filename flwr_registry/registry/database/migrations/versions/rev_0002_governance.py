@@ -23,6 +23,7 @@ _MAX_NAME_CHARACTERS = 200
 def upgrade() -> None:
     """Add columns and tables, and fill the metrics of the versions that are there."""
     _extend_versions()
+    _index_versions()
     _make_version_metrics()
     _fill_version_metrics()
     _make_withdrawals()
@@ -39,13 +40,39 @@ def _extend_versions() -> None:
         )
     for name in ("damaged_at", "bytes_removed_at"):
         op.add_column("model_versions", sa.Column(name, _TIME))
-    op.create_index(
-        "ix_model_versions_stored",
-        "model_versions",
-        ["model_id", "id"],
-        sqlite_where=sa.text("bytes_removed_at IS NULL"),
-        postgresql_where=sa.text("bytes_removed_at IS NULL"),
-    )
+
+
+def _index_versions() -> None:
+    """Add what keeps each question one step in an index, with any number of rows."""
+    table = "model_versions"
+    if op.get_context().dialect.name == "sqlite":
+        # SQLite takes a partial index only for a condition in the same words.
+        op.drop_index(f"uq_{table}_production", table)
+        op.create_index(
+            f"uq_{table}_production",
+            table,
+            ["model_id"],
+            unique=True,
+            sqlite_where=sa.text("is_production = 1"),
+        )
+    op.drop_index(f"ix_{table}_fingerprint", table)
+    op.create_index(f"ix_{table}_status", table, ["model_id", "status", "id"])
+    sound = sa.text("status <> 'failed'")
+    stored = sa.text("bytes_removed_at IS NULL")
+    for name, condition, columns in (
+        ("sound", sound, ["model_id", "id"]),
+        ("sound_of_run", sound, ["run_id", "id"]),
+        ("sound_major", sound, ["model_id", "major"]),
+        ("fingerprint", sound, ["model_id", "fingerprint", "major"]),
+        ("stored", stored, ["model_id", "id"]),
+    ):
+        op.create_index(
+            f"ix_{table}_{name}",
+            table,
+            columns,
+            sqlite_where=condition,
+            postgresql_where=condition,
+        )
 
 
 def _make_version_metrics() -> None:

@@ -1,0 +1,168 @@
+"""What a version must show before it goes into production, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from flwr_registry.records import ModelVersion
+from flwr_registry.registry.versions.metrics import searchable_metrics
+
+__all__ = [
+    "BetterThanProduction",
+    "FewestContributors",
+    "MetricAtLeast",
+    "MetricAtMost",
+    "PrivacyBudgetAtMost",
+    "PromotionGate",
+]
+
+
+@runtime_checkable
+class PromotionGate(Protocol):
+    """Lets a version into production, or says why not."""
+
+    def refusal(
+        self, candidate: ModelVersion, production: ModelVersion | None
+    ) -> str | None:
+        """Say why `candidate` may not follow `production`; None when it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricAtLeast:
+    """A metric must reach a value.
+
+    Attributes
+    ----------
+    name : str
+        The metric; of several sources the most trusted one counts.
+    """
+
+    name: str
+    value: float
+
+    def refusal(
+        self, candidate: ModelVersion, production: ModelVersion | None
+    ) -> str | None:
+        """Say why the metric does not suffice; None when it does."""
+        return _compared(self, candidate, self.name, at_least=self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricAtMost:
+    """A metric must not exceed a value."""
+
+    name: str
+    value: float
+
+    def refusal(
+        self, candidate: ModelVersion, production: ModelVersion | None
+    ) -> str | None:
+        """Say why the metric does not suffice; None when it does."""
+        return _compared(self, candidate, self.name, at_most=self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class BetterThanProduction:
+    """A metric must be better than that of the production version, if there is one.
+
+    Attributes
+    ----------
+    margin : float
+        By at least so much; with 0, by anything.
+    mode : {"max", "min"}
+        Whether more or less is better.
+    """
+
+    name: str
+    margin: float = 0.0
+    mode: str = "max"
+
+    def __post_init__(self) -> None:
+        if self.mode not in {"max", "min"}:
+            raise ValueError(f"mode is 'max' or 'min', not {self.mode!r}")
+        if not self.margin >= 0:
+            raise ValueError(f"margin is at least 0, not {self.margin!r}")
+
+    def refusal(
+        self, candidate: ModelVersion, production: ModelVersion | None
+    ) -> str | None:
+        """Say why the metric is no better; None when it is."""
+        mine = _metrics_of(candidate)
+        if self.name not in mine:
+            return _missing(self, candidate, self.name)
+        if production is None:
+            return None
+        known = _metrics_of(production)
+        if self.name not in known:
+            return _missing(self, production, self.name)
+        gain = mine[self.name] - known[self.name]
+        gain = gain if self.mode == "max" else -gain
+        if gain > 0 and gain >= self.margin:
+            return None
+        return (
+            f"{self}: {self.name} is {mine[self.name]:g}, that of "
+            f"{production.reference} in production {known[self.name]:g}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FewestContributors:
+    """So many nodes must have contributed to the round of the version."""
+
+    count: int
+
+    def refusal(
+        self, candidate: ModelVersion, production: ModelVersion | None
+    ) -> str | None:
+        """Say that too few nodes contributed; None when enough did."""
+        if candidate.num_clients >= self.count:
+            return None
+        return f"{self}: {candidate.num_clients} nodes contributed"
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyBudgetAtMost:
+    """The privacy budget that was spent must be known and within bounds."""
+
+    epsilon: float
+    delta: float | None = None
+
+    def refusal(
+        self, candidate: ModelVersion, production: ModelVersion | None
+    ) -> str | None:
+        """Say that too much was spent, or that it is unknown; None when all is well."""
+        if candidate.epsilon is None or candidate.delta is None:
+            return f"{self}: {candidate.reference} has no privacy budget"
+        if candidate.epsilon > self.epsilon:
+            return f"{self}: epsilon {candidate.epsilon:g} is spent"
+        if self.delta is not None and candidate.delta > self.delta:
+            return f"{self}: delta is {candidate.delta:g}"
+        return None
+
+
+def _compared(
+    gate: PromotionGate,
+    version: ModelVersion,
+    name: str,
+    *,
+    at_least: float = float("-inf"),
+    at_most: float = float("inf"),
+) -> str | None:
+    known = _metrics_of(version)
+    if name not in known:
+        return _missing(gate, version, name)
+    if at_least <= known[name] <= at_most:
+        return None
+    return f"{gate}: {name} is {known[name]:g}"
+
+
+def _metrics_of(version: ModelVersion) -> Mapping[str, float]:
+    measured: Any = searchable_metrics(version.metrics)
+    return {each.name: each.value for each in measured if each.best_source}
+
+
+def _missing(gate: PromotionGate, version: ModelVersion, name: str) -> str:
+    known = ", ".join(_metrics_of(version)) or "none"
+    return f"{gate}: {version.reference} has no metric {name} (it has {known})"

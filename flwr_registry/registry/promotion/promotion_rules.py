@@ -1,0 +1,100 @@
+"""Which version may go into production, decided on records alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flwr_registry.errors import (
+    InvalidStateError,
+    PromotionConflictError,
+    PromotionRefusedError,
+)
+from flwr_registry.records import ModelVersion, VersionStatus
+from flwr_registry.registry.promotion.gates import PromotionGate
+
+__all__ = [
+    "NO_PRODUCTION",
+    "check_expected",
+    "check_gates",
+    "check_promotable",
+    "unfit_for_production",
+]
+
+NO_PRODUCTION = "none"
+"""What is expected where no version is in production."""
+
+
+def unfit_for_production(version: ModelVersion) -> str | None:
+    """Say why a version can never be in production; None when it can."""
+    if version.status is VersionStatus.FAILED:
+        return f"{version.reference} failed validation"
+    if version.withdrawn:
+        return f"{version.reference} is withdrawn: a withdrawn node has a part in it"
+    if version.bytes_removed_at is not None:
+        return (
+            f"the bytes of {version.reference} were removed by retention on "
+            f"{version.bytes_removed_at:%Y-%m-%d}"
+        )
+    return None
+
+
+def check_promotable(version: ModelVersion, *, force: bool) -> None:
+    """Let a candidate or active version through, by force also an archived one.
+
+    Raises
+    ------
+    InvalidStateError
+        Saying what to do.
+    """
+    unfit = unfit_for_production(version)
+    if unfit is not None:
+        raise InvalidStateError(f"{unfit}: it cannot be promoted")
+    if version.status is VersionStatus.ARCHIVED and not force:
+        raise InvalidStateError(
+            f"{version.reference} is archived: if it was in production before, roll "
+            "back to it; else force its promotion"
+        )
+
+
+def check_expected(production: ModelVersion | None, expected: str | None) -> None:
+    """Compare the production version with the one that the caller knows of.
+
+    Parameters
+    ----------
+    expected : str or None
+        A version number, `NO_PRODUCTION`, or None for any.
+
+    Raises
+    ------
+    PromotionConflictError
+        When another one is in production.
+    """
+    found = production.version if production is not None else NO_PRODUCTION
+    if expected is not None and expected != found:
+        raise PromotionConflictError(
+            f"version {found} is in production, not {expected} as expected: look at "
+            "what changed, then promote again"
+        )
+
+
+def check_gates(
+    gates: Sequence[PromotionGate],
+    candidate: ModelVersion,
+    production: ModelVersion | None,
+    *,
+    force: bool,
+) -> list[str]:
+    """Return what the gates object to, which only force passes over.
+
+    Raises
+    ------
+    PromotionRefusedError
+        Without force, naming every gate that refuses.
+    """
+    refusals = [said for gate in gates if (said := gate.refusal(candidate, production))]
+    if refusals and not force:
+        raise PromotionRefusedError(
+            f"{candidate.reference} is not promoted: {'; '.join(refusals)}",
+            refusals=refusals,
+        )
+    return refusals

@@ -1,0 +1,181 @@
+"""Aliases, tags, pins and metadata of versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flwr_registry.records import ModelVersion
+from flwr_registry.registry.awaited_registry import AwaitedRegistry
+from flwr_registry.registry.blocking_registry import BlockingRegistry
+from flwr_registry.registry.promotion import labelling
+from flwr_registry.registry.steps import read, write
+from flwr_registry.registry.versions.actors import current_actor
+
+__all__ = ["AsyncLabellingVerbs", "LabellingVerbs"]
+
+
+class LabellingVerbs(BlockingRegistry):
+    """The verbs that name and label versions."""
+
+    def set_alias(
+        self, model: str, alias: str, reference: str, *, actor: str | None = None
+    ) -> ModelVersion:
+        """Let an alias name a version, whatever it named before.
+
+        Parameters
+        ----------
+        reference : str
+            ``"1.4.0"`` is enough.
+
+        Raises
+        ------
+        InvalidNameError
+            For ``production``, ``latest``, or an alias that looks like a version.
+        InvalidStateError
+            For a version that failed validation or is withdrawn.
+        """
+        who = current_actor(actor)
+        return self._run(
+            write(lambda s: labelling.set_alias(s, model, alias, reference, who))
+        )
+
+    def delete_alias(self, model: str, alias: str, *, actor: str | None = None) -> None:
+        """Forget an alias.
+
+        Raises
+        ------
+        ModelNotFoundError
+            When there is none of this name.
+        """
+        who = current_actor(actor)
+        self._run(write(lambda s: labelling.delete_alias(s, model, alias, who)))
+
+    def set_tags(
+        self,
+        reference: str,
+        tags: Mapping[str, str | None],
+        *,
+        actor: str | None = None,
+    ) -> ModelVersion:
+        """Set tags of a version; None removes one."""
+        who = current_actor(actor)
+        return self._run(write(lambda s: labelling.set_tags(s, reference, tags, who)))
+
+    def edit_metadata(
+        self, reference: str, *, actor: str | None = None, **edits: Any
+    ) -> ModelVersion:
+        """Change what is said about a version, never its bytes, parent or state.
+
+        Parameters
+        ----------
+        **edits
+            Fields of `VersionMetadata`, such as ``description``.
+
+        Raises
+        ------
+        TypeError
+            For another field, or a value of the wrong type.
+        """
+        who = current_actor(actor)
+        return self._run(
+            write(lambda s: labelling.edit_metadata(s, reference, edits, who))
+        )
+
+    def pin(self, reference: str, *, actor: str | None = None) -> ModelVersion:
+        """Keep the bytes of a version whatever a retention policy says."""
+        who = current_actor(actor)
+        return self._run(write(lambda s: labelling.set_pinned(s, reference, True, who)))
+
+    def unpin(self, reference: str, *, actor: str | None = None) -> ModelVersion:
+        """Leave the bytes of a version to retention again."""
+        who = current_actor(actor)
+        return self._run(
+            write(lambda s: labelling.set_pinned(s, reference, False, who))
+        )
+
+    def archive(
+        self, reference: str, *, reason: str = "", actor: str | None = None
+    ) -> ModelVersion:
+        """Put a version aside, so that it is not promoted by mistake.
+
+        Raises
+        ------
+        InvalidStateError
+            For the production version, and for one that failed validation.
+        """
+        who = current_actor(actor)
+        return self._run(write(lambda s: labelling.archive(s, reference, reason, who)))
+
+    def aliases(self, model: str) -> dict[str, str]:
+        """Map each alias of a model to the version that it names."""
+        return self._run(read(lambda s: labelling.list_aliases(s, model)))
+
+
+class AsyncLabellingVerbs(AwaitedRegistry):
+    """The verbs of `LabellingVerbs`, awaited."""
+
+    async def set_alias(
+        self, model: str, alias: str, reference: str, *, actor: str | None = None
+    ) -> ModelVersion:
+        """Let an alias name a version; see `ModelRegistry.set_alias`."""
+        who = current_actor(actor)
+        return await self._run(
+            write(lambda s: labelling.set_alias(s, model, alias, reference, who))
+        )
+
+    async def delete_alias(
+        self, model: str, alias: str, *, actor: str | None = None
+    ) -> None:
+        """Forget an alias; see `ModelRegistry.delete_alias`."""
+        who = current_actor(actor)
+        await self._run(write(lambda s: labelling.delete_alias(s, model, alias, who)))
+
+    async def set_tags(
+        self,
+        reference: str,
+        tags: Mapping[str, str | None],
+        *,
+        actor: str | None = None,
+    ) -> ModelVersion:
+        """Set tags of a version; see `ModelRegistry.set_tags`."""
+        who = current_actor(actor)
+        return await self._run(
+            write(lambda s: labelling.set_tags(s, reference, tags, who))
+        )
+
+    async def edit_metadata(
+        self, reference: str, *, actor: str | None = None, **edits: Any
+    ) -> ModelVersion:
+        """Change what is said about a version; see `ModelRegistry.edit_metadata`."""
+        who = current_actor(actor)
+        return await self._run(
+            write(lambda s: labelling.edit_metadata(s, reference, edits, who))
+        )
+
+    async def pin(self, reference: str, *, actor: str | None = None) -> ModelVersion:
+        """Keep the bytes of a version; see `ModelRegistry.pin`."""
+        who = current_actor(actor)
+        return await self._run(
+            write(lambda s: labelling.set_pinned(s, reference, True, who))
+        )
+
+    async def unpin(self, reference: str, *, actor: str | None = None) -> ModelVersion:
+        """Leave a version to retention; see `ModelRegistry.unpin`."""
+        who = current_actor(actor)
+        return await self._run(
+            write(lambda s: labelling.set_pinned(s, reference, False, who))
+        )
+
+    async def archive(
+        self, reference: str, *, reason: str = "", actor: str | None = None
+    ) -> ModelVersion:
+        """Put a version aside; see `ModelRegistry.archive`."""
+        who = current_actor(actor)
+        return await self._run(
+            write(lambda s: labelling.archive(s, reference, reason, who))
+        )
+
+    async def aliases(self, model: str) -> dict[str, str]:
+        """Map aliases to versions; see `ModelRegistry.aliases`."""
+        return await self._run(read(lambda s: labelling.list_aliases(s, model)))
