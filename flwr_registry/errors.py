@@ -17,6 +17,7 @@
     │   └── WeightsFormatError      a file that is no sound safetensors file
     ├── ValidationError             a model failed validation and ``on_invalid="raise"``
     ├── CheckpointError             a checkpoint that cannot be read or does not fit
+    │   └── ResumeError             a run that cannot go on without being wrong
     ├── StorageError                the storage refused or failed
     │   └── ObjectNotFoundError     nothing is stored under the key
     ├── DatabaseError               the database refused or failed
@@ -45,6 +46,7 @@ __all__ = [
     "PromotionConflictError",
     "PromotionRefusedError",
     "RegistryError",
+    "ResumeError",
     "RollbackError",
     "SchemaVersionError",
     "SearchError",
@@ -174,6 +176,10 @@ class ValidationError(RegistryError):
 
 class CheckpointError(RegistryError):
     """A checkpoint cannot be read, or does not fit the run."""
+
+
+class ResumeError(CheckpointError):
+    """A run cannot go on from a checkpoint without being wrong; nothing was changed."""
 
 
 class StorageError(RegistryError):

@@ -6,11 +6,16 @@ from flwr_registry.checkpointing.checkpoint_scheduler import (
     CheckpointScheduler,
     EveryNRounds,
 )
+from flwr_registry.checkpointing.finished_round import FinishedRound
 from flwr_registry.checkpointing.random_state import (
     capture_random_state,
     restore_random_state,
 )
-from flwr_registry.checkpointing.run_folders import latest_run_folder, new_run_folder
+from flwr_registry.checkpointing.run_folders import (
+    latest_run_folder,
+    new_run_folder,
+    run_folders,
+)
 
 __all__ = [
     "Checkpoint",
@@ -18,8 +23,10 @@ __all__ = [
     "CheckpointManager",
     "CheckpointScheduler",
     "EveryNRounds",
+    "FinishedRound",
     "capture_random_state",
     "latest_run_folder",
     "new_run_folder",
     "restore_random_state",
+    "run_folders",
 ]

@@ -6,12 +6,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from numpy.typing import NDArray
 
+from flwr_registry.checkpointing.finished_round import FinishedRound
 from flwr_registry.errors import CheckpointError
-from flwr_registry.records import StoredObject
+from flwr_registry.records import RunProvenance, StoredObject, VersionMetadata
 from flwr_registry.weights import Weights
 
 __all__ = [
@@ -27,9 +28,12 @@ __all__ = [
 FORMAT = 1
 """Rises when an older release could misread a manifest."""
 
+Model = TypeVar("Model")
+
 _PLAIN = (bool, int, float, str, bytes, list)
 
-MetricsHistory = Mapping[str, Mapping[int, Mapping[str, Any]]]
+Measured = Mapping[str, Any] | list[Any] | None
+MetricsHistory = Mapping[str, Mapping[int, Measured]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,8 @@ class CheckpointContent:
         Name of the model that the run writes.
     version : str or None
         Version of the weights; None when they were not registered.
+    tensor_type : str
+        What the legacy API calls the form of the tensors.
     weights : Weights or StoredObject
         What the next round starts from. Stored ones are not written again.
     state : object
@@ -51,16 +57,21 @@ class CheckpointContent:
     state_arrays : mapping of str to numpy.ndarray
         The arrays that `state` names.
     metrics : mapping
-        Source to round to metrics, of all rounds so far. Numbers, bytes, text and lists
-        come back equal, arrays as lists, and anything else as its text.
-    versions : mapping of int to str
-        Round to version, of all rounds so far.
+        Source to round to what was measured, of all rounds so far: metrics, None where
+        there were none, in the legacy API a list of loss and metrics. Numbers, bytes,
+        text and lists come back equal, arrays as lists, anything else as its text.
+    rounds : mapping of int to FinishedRound
+        All rounds so far.
     random_state : object
         Of the generators that training draws from.
     strategy : str
-        Qualified class name.
+        Qualified names of its class and of those it wraps.
     fingerprint : str
         Of the architecture.
+    provenance : RunProvenance or None
+        Where the run comes from.
+    metadata : VersionMetadata or None
+        What is said of each of its versions.
 
     Raises
     ------
@@ -75,10 +86,13 @@ class CheckpointContent:
     state: Any = None
     state_arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     metrics: MetricsHistory = field(default_factory=dict)
-    versions: Mapping[int, str] = field(default_factory=dict)
+    rounds: Mapping[int, FinishedRound] = field(default_factory=dict)
     random_state: Any = None
     strategy: str = ""
     fingerprint: str = ""
+    provenance: RunProvenance | None = None
+    metadata: VersionMetadata | None = None
+    tensor_type: str = ""
 
     def __post_init__(self) -> None:
         if self.server_round < 0:
@@ -86,12 +100,12 @@ class CheckpointContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Generic[Model]):
     """A checkpoint that was read, each byte of it verified.
 
     Attributes
     ----------
-    weights : Weights
+    weights : Weights, or what was read in their place
         What the next round starts from.
     stored_weights : StoredObject
         Where they lie.
@@ -99,7 +113,7 @@ class Checkpoint:
         The rest; its weights are `stored_weights`.
     """
 
-    weights: Weights
+    weights: Model
     stored_weights: StoredObject
     content: CheckpointContent
 
@@ -128,10 +142,16 @@ def described(content: CheckpointContent) -> dict[str, Any]:
         "version": content.version,
         "state": content.state,
         "metrics": _encoded(content.metrics),
-        "versions": _encoded(content.versions),
+        "rounds": {
+            str(number): finished.to_json()
+            for number, finished in content.rounds.items()
+        },
         "random_state": content.random_state,
         "strategy": content.strategy,
         "fingerprint": content.fingerprint,
+        "tensor_type": content.tensor_type,
+        "provenance": _encoded(content.provenance and asdict(content.provenance)),
+        "metadata": _encoded(content.metadata and asdict(content.metadata)),
     }
     _json(fields)
     return fields
@@ -177,7 +197,8 @@ class NewerFormatError(CheckpointError):
 
 
 def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
-    arrays = fields["state_arrays"]
+    arrays, provenance = fields["state_arrays"], fields["provenance"]
+    metadata = fields["metadata"]
     weights = StoredObject(**fields["weights"])
     content = CheckpointContent(
         server_round=int(fields["server_round"]),
@@ -191,10 +212,16 @@ def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
             }
             for source, of in fields["metrics"].items()
         },
-        versions={int(key): version for key, version in fields["versions"].items()},
+        rounds={
+            int(number): FinishedRound.from_json(said)
+            for number, said in fields["rounds"].items()
+        },
         random_state=fields["random_state"],
         strategy=fields["strategy"],
         fingerprint=fields["fingerprint"],
+        tensor_type=fields["tensor_type"],
+        provenance=RunProvenance(**_decoded(provenance)) if provenance else None,
+        metadata=VersionMetadata(**_decoded(metadata)) if metadata else None,
     )
     return Manifest(content, weights, StoredObject(**arrays) if arrays else None)
 

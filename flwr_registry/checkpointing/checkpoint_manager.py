@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias, TypeVar, overload
 
 from flwr_registry.checkpointing.checkpoint import (
     Checkpoint,
@@ -34,6 +35,9 @@ from flwr_registry.weights import (
 )
 
 __all__ = ["CheckpointManager"]
+
+Model = TypeVar("Model")
+ReadWeights: TypeAlias = Callable[[StorageBackend, StoredObject], Model]
 
 _LOGGER = logging.getLogger("flwr")
 _COMMITTED = "COMMITTED"
@@ -112,10 +116,25 @@ class CheckpointManager:
         """List the rounds that have a committed checkpoint, oldest first."""
         return sorted(self._committed(list(self._storage.list(self._folder))))
 
-    def load_latest(self) -> Checkpoint | None:
+    @overload
+    def load_latest(self) -> Checkpoint[Weights] | None: ...
+
+    @overload
+    def load_latest(
+        self, read_weights: ReadWeights[Model]
+    ) -> Checkpoint[Model] | None: ...
+
+    def load_latest(
+        self, read_weights: ReadWeights[Any] = load_weights
+    ) -> Checkpoint[Any] | None:
         """Load the newest checkpoint that is sound; None when there is none.
 
         A damaged one is named in a warning, and the one before it is taken.
+
+        Parameters
+        ----------
+        read_weights : callable
+            Reads and verifies the weights in another form, given storage and place.
 
         Raises
         ------
@@ -127,7 +146,7 @@ class CheckpointManager:
         """
         for server_round in reversed(self.rounds()):
             try:
-                return self.load_round(server_round)
+                return self.load_round(server_round, read_weights)
             except NewerFormatError:
                 raise
             except (IntegrityError, CheckpointError, ObjectNotFoundError) as error:
@@ -139,8 +158,18 @@ class CheckpointManager:
                 )
         return None
 
-    def load_round(self, server_round: int) -> Checkpoint:
-        """Load the checkpoint of a round.
+    @overload
+    def load_round(self, server_round: int) -> Checkpoint[Weights]: ...
+
+    @overload
+    def load_round(
+        self, server_round: int, read_weights: ReadWeights[Model]
+    ) -> Checkpoint[Model]: ...
+
+    def load_round(
+        self, server_round: int, read_weights: ReadWeights[Any] = load_weights
+    ) -> Checkpoint[Any]:
+        """Load the checkpoint of a round; parameters are those of `load_latest`.
 
         Raises
         ------
@@ -152,7 +181,7 @@ class CheckpointManager:
             When its manifest makes no sense, or a newer release wrote it.
         """
         manifest = self.manifest_of(server_round)
-        weights = load_weights(self._storage, manifest.weights)
+        weights = read_weights(self._storage, manifest.weights)
         arrays: Any = {}
         if manifest.state_arrays is not None:
             arrays = load_weights(self._storage, manifest.state_arrays)

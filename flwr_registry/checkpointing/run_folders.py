@@ -8,7 +8,13 @@ from flwr_registry.errors import InvalidNameError
 from flwr_registry.records import check_name
 from flwr_registry.storage import StorageBackend
 
-__all__ = ["ROOT", "folder_of", "latest_run_folder", "new_run_folder"]
+__all__ = [
+    "ROOT",
+    "folder_of",
+    "latest_run_folder",
+    "new_run_folder",
+    "run_folders",
+]
 
 ROOT = "checkpoints"
 
@@ -39,22 +45,31 @@ def new_run_folder(storage: StorageBackend, name: str) -> str:
         `name` for the first start of an experiment, then ``name~2``, ``name~3``: rounds
         of different starts never lie side by side.
     """
-    return _numbered(name, _newest_start(storage, name) + 1)
+    starts = _starts(storage, name)
+    return _numbered(name, starts[-1] + 1 if starts else 1)
 
 
 def latest_run_folder(storage: StorageBackend, name: str) -> str | None:
     """Find the newest start of an experiment; None when there is none."""
-    start = _newest_start(storage, name)
-    return _numbered(name, start) if start else None
+    folders = run_folders(storage, name)
+    return folders[-1] if folders else None
+
+
+def run_folders(storage: StorageBackend, name: str | None = None) -> list[str]:
+    """List the starts of an experiment, oldest first; of all, by name, without one."""
+    if name is not None:
+        return [_numbered(name, start) for start in _starts(storage, name)]
+    names = {key.split("/")[1].partition("~")[0] for key in storage.list(ROOT)}
+    return [folder for each in sorted(names) for folder in run_folders(storage, each)]
 
 
 def _numbered(name: str, start: int) -> str:
     return name if start == 1 else f"{name}~{start}"
 
 
-def _newest_start(storage: StorageBackend, name: str) -> int:
-    """Find the number of the newest start, 0 for none; older ones may be gone."""
+def _starts(storage: StorageBackend, name: str) -> list[int]:
+    """Find the numbers of all starts; some may be gone."""
     check_name(name, "run")
     folder = re.compile(rf"{ROOT}/{re.escape(name)}(?:~({_START.pattern}))?/")
     found = (folder.match(key) for key in storage.list(ROOT))
-    return max((int(each[1] or 1) for each in found if each), default=0)
+    return sorted({int(each[1] or 1) for each in found if each})

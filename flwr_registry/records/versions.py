@@ -108,6 +108,8 @@ class ModelVersion:
         Its bytes are kept whatever a retention policy says.
     withdrawn : bool
         A node that was withdrawn has a part in it; it may not be used any more.
+    superseded : bool
+        Its run went back to an earlier round, and trained its round again otherwise.
     damaged_at : datetime or None
         When a verification last found its bytes damaged or gone.
     bytes_removed_at : datetime or None
@@ -142,6 +144,7 @@ class ModelVersion:
     archived_at: datetime | None
     pinned: bool = False
     withdrawn: bool = False
+    superseded: bool = False
     damaged_at: datetime | None = None
     bytes_removed_at: datetime | None = None
 

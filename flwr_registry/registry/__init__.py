@@ -13,6 +13,7 @@ from flwr_registry.registry.promotion.gates import (
     PromotionGate,
 )
 from flwr_registry.registry.rows.json_values import to_json
+from flwr_registry.registry.versions.node_names import NodeNames
 from flwr_registry.registry.versions.references import Reference, parse_reference
 from flwr_registry.registry.versions.version_manager import SemVer
 
@@ -23,6 +24,7 @@ __all__ = [
     "MetricAtLeast",
     "MetricAtMost",
     "ModelRegistry",
+    "NodeNames",
     "Places",
     "PrivacyBudgetAtMost",
     "PromotionGate",

@@ -47,6 +47,11 @@ class OpenedRegistry:
         """Where the bytes of the versions lie."""
         return self._storage
 
+    @property
+    def node_names(self) -> NodeNames:
+        """How node ids are written down here."""
+        return self._nodes
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r}, {self.storage.url!r})"
 

@@ -37,6 +37,10 @@ class Aggregate:
         count as trouble of the registry.
     train_metrics : mapping
         What was aggregated beside the model.
+    tensor_type : str
+        What the legacy API calls the form of its tensors.
+    returned_metrics : object
+        The same as the strategy returned it, for a replay.
     contributions : sequence of Contribution
         Of the nodes that answered.
     lost_reasons : sequence of str
@@ -50,5 +54,7 @@ class Aggregate:
     read_weights: Callable[[Architecture | None], Weights]
     train_metrics: Mapping[str, Any]
     contributions: Sequence[Contribution]
+    returned_metrics: Any = None
+    tensor_type: str = ""
     lost_reasons: Sequence[str] = ()
     privacy: tuple[float, float] | None = None

@@ -7,18 +7,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from flwr.app import ArrayRecord
+from flwr.app import Array, ArrayRecord
 from flwr.common import Parameters
 from numpy.typing import NDArray
 
 from flwr_registry.errors import WeightsFormatError
 from flwr_registry.strategy.aggregate import Buffers
-from flwr_registry.weights import Architecture, Weights, counters_to_cast_back
+from flwr_registry.weights import (
+    Architecture,
+    NpyImages,
+    Weights,
+    counters_to_cast_back,
+)
 
 __all__ = [
     "array_view",
     "buffers_of",
     "metrics_of",
+    "parameters_of",
+    "record_of",
     "weights_of",
 ]
 
@@ -79,6 +86,38 @@ def weights_of(
         opaque=_is_opaque(arrays, data),
         cast_back=counters_to_cast_back(arrays, reference),
     )
+
+
+def record_of(model: NpyImages, tensor_type: str = "") -> ArrayRecord:
+    """Return stored arrays as the message API has them, without copying one.
+
+    Its arrays are numpy's always.
+    """
+    views = {name: array_view(name, image) for name, image in model.images.items()}
+    return ArrayRecord(
+        {
+            name: Array(
+                str(view.dtype), tuple(view.shape), "numpy.ndarray", model.images[name]
+            )
+            for name, view in views.items()
+        }
+    )
+
+
+def parameters_of(model: NpyImages, tensor_type: str = "") -> Parameters:
+    """Return stored arrays as the legacy API has them, without copying a tensor.
+
+    A serialized model is given as its own bytes.
+
+    Parameters
+    ----------
+    tensor_type : str
+        What Flower calls their form; by default numpy's, or nothing.
+    """
+    if model.opaque:
+        raw = [array_view(*each).tobytes() for each in model.images.items()]
+        return Parameters(raw, tensor_type)
+    return Parameters(list(model.images.values()), tensor_type or "numpy.ndarray")
 
 
 def array_view(name: str, data: bytes) -> NDArray[Any]:

@@ -32,6 +32,28 @@ EvaluateResults = list[tuple[ClientProxy, EvaluateRes]]
 EvaluateFailures = list[tuple[ClientProxy, EvaluateRes] | BaseException]
 
 
+_TRAINING = MetricSource.TRAIN_CLIENTAPP
+_EVALUATION = MetricSource.EVALUATE_CLIENTAPP
+_CENTRAL = MetricSource.EVALUATE_SERVERAPP
+
+
+class _Nobody(list[Any]):
+    """No client at all, for which the server calls the aggregate hook all the same.
+
+    Parameters
+    ----------
+    called : bool
+        Whether the hook was called when the round was trained.
+    """
+
+    def __init__(self, *, called: bool) -> None:
+        super().__init__()
+        self._called = called
+
+    def __bool__(self) -> bool:
+        return self._called
+
+
 class LegacyRecording:
     """Hooks around those of a legacy strategy, and nothing else.
 
@@ -42,9 +64,16 @@ class LegacyRecording:
 
     def initialize_parameters(self, client_manager: ClientManager) -> Parameters | None:
         """Begin a run; the one that this strategy may have had before is over."""
-        recorder_of(self).end_run(finished=True)
+        recorder = recorder_of(self)
+        recorder.end_run(finished=True)
+        if recorder.options.resume is not False:
+            recorder.begin_run(_run_of(list(client_manager.all().values())))
         parameters: Parameters | None = super().initialize_parameters(client_manager)  # type: ignore[misc]
-        return parameters
+        if recorder.replay is None:
+            return parameters
+        see_model(self, parameters)
+        # Otherwise the server would ask a client for a model that nobody needs.
+        return recorder.replay.last_model if parameters is None else parameters
 
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager
@@ -53,6 +82,8 @@ class LegacyRecording:
         require_outermost(self)
         recorder = recorder_of(self)
         see_model(self, parameters)
+        if recorder.replay is not None and recorder.replays(server_round):
+            return _Nobody(called=recorder.replay.was_configured(server_round))
         recorder.begin_round(server_round)
         instructions: list[tuple[ClientProxy, FitIns]] = super().configure_fit(  # type: ignore[misc]
             server_round, parameters, client_manager
@@ -69,6 +100,9 @@ class LegacyRecording:
         require_outermost(self)
         recorder = recorder_of(self)
         recorder.begin_run(_run_of([proxy for proxy, _ in results]))
+        if recorder.replay is not None and recorder.replays(server_round):
+            metrics = recorder.replay.metrics(_TRAINING, server_round)
+            return recorder.replay.model(server_round), metrics or {}
         if recorder.options.sort_replies:
             results = sorted(results, key=lambda result: _node_id(result[0]))
         lost = [str(each) for each in failures if isinstance(each, BaseException)]
@@ -85,12 +119,22 @@ class LegacyRecording:
     ) -> tuple[float, dict[str, Scalar]] | None:
         """Evaluate centrally; the metrics are attached to the version measured."""
         see_model(self, parameters)
+        recorder = recorder_of(self)
+        replay = recorder.replay
+        if replay is not None and replay.covers(server_round):
+            if replay.knows(_CENTRAL, server_round):
+                return _pair(replay.metrics(_CENTRAL, server_round))
+            # Lost in the crash, or never measured: only on the round's own model.
+            found = replay.own_model(server_round) if server_round else parameters
+            if found is None:
+                return None
+            parameters = found
         measured = buffers_of(parameters)
         result: tuple[float, dict[str, Scalar]] | None = super().evaluate(  # type: ignore[misc]
             server_round, parameters
         )
-        recorder_of(self).record_metrics(
-            server_round, MetricSource.EVALUATE_SERVERAPP, _metrics(result), measured
+        recorder.record_metrics(
+            server_round, _CENTRAL, _plain(result), _metrics(result), measured
         )
         return result
 
@@ -99,6 +143,11 @@ class LegacyRecording:
     ) -> list[tuple[ClientProxy, EvaluateIns]]:
         """Choose the clients of an evaluation; the model that they measure is noted."""
         recorder = recorder_of(self)
+        if recorder.replay is not None and recorder.replays(server_round):
+            is_called = recorder.replay.knows(_EVALUATION, server_round)
+            if not is_called:
+                recorder.end_replayed_round(server_round)
+            return _Nobody(called=is_called)
         recorder.measured = buffers_of(parameters)
         instructions: list[tuple[ClientProxy, EvaluateIns]] = (
             super().configure_evaluate(server_round, parameters, client_manager)  # type: ignore[misc]
@@ -113,12 +162,17 @@ class LegacyRecording:
     ) -> tuple[float | None, dict[str, Scalar]]:
         """Aggregate metrics; they are attached to the version that was measured."""
         recorder = recorder_of(self)
+        if recorder.replay is not None and recorder.replays(server_round):
+            recorder.end_replayed_round(server_round)
+            known = recorder.replay.metrics(_EVALUATION, server_round)
+            return _pair(known) or (None, {})
         result: tuple[float | None, dict[str, Scalar]] = super().aggregate_evaluate(  # type: ignore[misc]
             server_round, results, failures
         )
         recorder.record_metrics(
             server_round,
-            MetricSource.EVALUATE_CLIENTAPP,
+            _EVALUATION,
+            _plain(result),
             _metrics(result),
             recorder.measured,
         )
@@ -131,6 +185,14 @@ def _metrics(result: tuple[float | None, Any] | None) -> dict[str, Any]:
     if result is None or result[0] is None:
         return {}
     return metrics_of({"loss": result[0], **(result[1] or {})})
+
+
+def _plain(result: tuple[float | None, Any] | None) -> list[Any] | None:
+    return None if result is None else [result[0], dict(result[1] or {})]
+
+
+def _pair(measured: Any) -> tuple[Any, dict[str, Scalar]] | None:
+    return None if measured is None else (measured[0], measured[1])
 
 
 def _node_id(proxy: ClientProxy) -> str:

@@ -24,6 +24,9 @@ from flwr_registry.strategy.round_recorder import RoundRecorder
 __all__ = ["MessageRecording"]
 
 _DEFAULT_WEIGHT_KEY = "num-examples"
+_TRAINING = MetricSource.TRAIN_CLIENTAPP
+_EVALUATION = MetricSource.EVALUATE_CLIENTAPP
+_CENTRAL = MetricSource.EVALUATE_SERVERAPP
 
 
 class MessageRecording:
@@ -59,6 +62,8 @@ class MessageRecording:
         recorder = recorder_of(self)
         recorder.begin_run(_run_of(grid))
         see_model(self, arrays)
+        if recorder.replays(server_round):
+            return []
         recorder.begin_round(server_round)
         messages = list(super().configure_train(server_round, arrays, config, grid))  # type: ignore[misc]
         recorder.choose(str(each.metadata.dst_node_id) for each in messages)
@@ -71,6 +76,9 @@ class MessageRecording:
         require_outermost(self)
         recorder = recorder_of(self)
         recorder.begin_run(None)
+        if recorder.replay is not None and recorder.replays(server_round):
+            metrics = recorder.replay.metrics(_TRAINING, server_round)
+            return recorder.replay.model(server_round), _record(metrics)
         replies = list(replies)
         if recorder.options.sort_replies:
             replies.sort(key=lambda reply: reply.metadata.src_node_id)
@@ -85,7 +93,10 @@ class MessageRecording:
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Choose the nodes of an evaluation; the model that they measure is noted."""
-        recorder_of(self).measured = buffers_of(arrays)
+        recorder = recorder_of(self)
+        if recorder.replays(server_round):
+            return []
+        recorder.measured = buffers_of(arrays)
         messages: Iterable[Message] = super().configure_evaluate(  # type: ignore[misc]
             server_round, arrays, config, grid
         )
@@ -96,12 +107,17 @@ class MessageRecording:
     ) -> MetricRecord | None:
         """Aggregate metrics; they are attached to the version that was measured."""
         recorder = recorder_of(self)
+        if recorder.replay is not None and recorder.replays(server_round):
+            if not recorder.evaluates_centrally:
+                recorder.end_replayed_round(server_round)
+            return _record(recorder.replay.metrics(_EVALUATION, server_round))
         metrics: MetricRecord | None = super().aggregate_evaluate(  # type: ignore[misc]
             server_round, list(replies)
         )
         recorder.record_metrics(
             server_round,
-            MetricSource.EVALUATE_CLIENTAPP,
+            _EVALUATION,
+            _plain(metrics),
             metrics_of(metrics),
             recorder.measured,
         )
@@ -126,15 +142,33 @@ def _measuring(
 
     @wraps(evaluate_fn)
     def evaluate(server_round: int, arrays: ArrayRecord) -> Any:
+        replay = recorder.replay
+        if replay is not None and replay.covers(server_round):
+            if replay.knows(_CENTRAL, server_round):
+                recorder.end_replayed_round(server_round)
+                return _record(replay.metrics(_CENTRAL, server_round))
+            # Lost in the crash, or never measured: only on the round's own model.
+            arrays = replay.own_model(server_round) if server_round else arrays
+            if arrays is None:
+                return None
         measured = buffers_of(arrays)
         metrics = evaluate_fn(server_round, arrays)
         recorder.record_metrics(
-            server_round, MetricSource.EVALUATE_SERVERAPP, metrics_of(metrics), measured
+            server_round, _CENTRAL, _plain(metrics), metrics_of(metrics), measured
         )
         recorder.end_round()
+        recorder.end_replayed_round(server_round)
         return metrics
 
     return evaluate
+
+
+def _plain(metrics: Any) -> Any:
+    return None if metrics is None else dict(metrics)
+
+
+def _record(metrics: Any) -> MetricRecord | None:
+    return None if metrics is None else MetricRecord(metrics)
 
 
 def _run_of(grid: Any) -> Any:

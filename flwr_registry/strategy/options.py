@@ -9,6 +9,7 @@ from typing import Any
 
 from flwr_registry.records import check_name
 from flwr_registry.registry import ModelRegistry, PromotionGate
+from flwr_registry.strategy.resume_point import run_named_in
 from flwr_registry.validation import ModelValidator
 from flwr_registry.weights import Weights
 
@@ -22,6 +23,7 @@ RUN_CONFIG_KEYS: Mapping[str, str] = {
     "registry-storage": "storage",
     "registry-model": "model",
     "registry-run": "run",
+    "registry-resume": "resume",
     "registry-checkpoint-every": "checkpoint_every",
     "registry-on-invalid": "on_invalid",
     "registry-on-error": "on_error",
@@ -65,6 +67,7 @@ class RegistryOptions:
     description: str = ""
     sort_replies: bool = False
     promote: PromotionGate | Sequence[PromotionGate] | None = None
+    resume: bool | str = False
     run_config: Mapping[str, Any] = field(default_factory=dict)
     names: tuple[str, ...] | None = field(init=False)
     gates: tuple[PromotionGate, ...] | None = field(init=False)
@@ -74,6 +77,9 @@ class RegistryOptions:
         _check_choice("on_error", self.on_error, _ON_ERROR)
         if self.model is not None:
             check_name(self.model, "model")
+        object.__setattr__(self, "resume", _resume_from(self.resume))
+        if self.run is None:
+            object.__setattr__(self, "run", run_named_in(self.resume))
         if self.run is not None:
             check_name(self.run, "run")
         if self.storage is not None and isinstance(self.registry, ModelRegistry):
@@ -86,9 +92,9 @@ class RegistryOptions:
         object.__setattr__(self, "names", _names_from(self.parameter_names))
         object.__setattr__(self, "gates", _gates_from(self.promote))
 
-    def framework_of(self, weights: Weights) -> str:
+    def framework_of(self, weights: Weights | None) -> str:
         """Name the framework of the model where that is certain, else nothing."""
-        if weights.opaque:
+        if weights is not None and weights.opaque:
             first = next(iter(weights.values()))
             return "xgboost" if first[:1].tobytes() == b"{" else ""
         module = self.parameter_names
@@ -152,6 +158,18 @@ def _gates_from(gates: Any) -> tuple[PromotionGate, ...] | None:
                 f"not {gate!r}"
             )
     return found
+
+
+def _resume_from(resume: Any) -> bool | str:
+    """Take a truth value or a text, also as a run configuration writes it."""
+    if isinstance(resume, str):
+        return {"true": True, "false": False}.get(resume.lower(), resume)
+    if not isinstance(resume, bool):
+        raise TypeError(
+            "resume is 'auto', True, False, or names a checkpoint like 'trial/12' or a "
+            f"version like 'digits:1.4.0', not {resume!r}"
+        )
+    return resume
 
 
 def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:

@@ -13,7 +13,12 @@ from flwr_registry.records import RunProvenance
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.strategy_state import is_strategy
 
-__all__ = ["provenance_of", "strategy_config_of", "strategy_name_of"]
+__all__ = [
+    "provenance_of",
+    "strategy_chain_of",
+    "strategy_config_of",
+    "strategy_name_of",
+]
 
 _DEFAULT_MODEL = "default"
 _SECRET = re.compile(
@@ -64,6 +69,17 @@ def provenance_of(
 def strategy_name_of(strategy_class: type) -> str:
     """Qualified name of a strategy's class."""
     return f"{strategy_class.__module__}.{strategy_class.__qualname__}"
+
+
+def strategy_chain_of(strategy: Any, strategy_class: type) -> str:
+    """Qualified name of a strategy's class, with those it wraps in brackets."""
+    inner = [
+        strategy_chain_of(value, type(value))
+        for value in vars(strategy).values()
+        if is_strategy(value)
+    ]
+    name = strategy_name_of(strategy_class)
+    return f"{name}({', '.join(inner)})" if inner else name
 
 
 def strategy_config_of(strategy: Any) -> dict[str, Any]:

@@ -133,6 +133,8 @@ def _read_aggregate(
         read_weights=read_weights,
         train_metrics=metrics_of(metrics),
         contributions=answered,
+        tensor_type=str(getattr(model, "tensor_type", "")),
+        returned_metrics=None if metrics is None else dict(metrics),
         lost_reasons=lost_reasons,
         privacy=_privacy_spent(strategy),
     )

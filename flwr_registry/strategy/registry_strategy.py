@@ -6,7 +6,6 @@ import os
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from flwr.app import Context
@@ -14,13 +13,14 @@ from flwr.serverapp.strategy import Strategy as MessageStrategy
 
 from flwr_registry.errors import StrategyError, WrapperOrderError
 from flwr_registry.registry import ModelRegistry, PromotionGate
+from flwr_registry.strategy.conversions import parameters_of, record_of
 from flwr_registry.strategy.legacy_strategy import LegacyRecording
 from flwr_registry.strategy.message_strategy import MessageRecording
 from flwr_registry.strategy.options import RegistryOptions, options_from_run_config
-from flwr_registry.strategy.provenance import provenance_of
 from flwr_registry.strategy.recording import recorder_of
 from flwr_registry.strategy.round_recorder import RoundRecorder
-from flwr_registry.strategy.strategy_state import export_state, is_strategy
+from flwr_registry.strategy.strategy_port import StrategyPort
+from flwr_registry.strategy.strategy_state import is_strategy
 from flwr_registry.validation import ModelValidator
 
 __all__ = ["RegistryStrategy"]
@@ -80,6 +80,12 @@ class RegistryStrategy:
         Put each round's version into production, once it is evaluated, if it passes
         all of these gates, such as ``BetterThanProduction("accuracy")``. By default
         nothing is promoted.
+    resume : {False, "auto", True} or str
+        Go on after the last committed checkpoint of the run of this name: ``"auto"`` if
+        there is one, True insists, and a text such as ``"trial/12"`` or
+        ``"digits:1.4.0"`` names one. Rounds that are done are not trained again: they
+        hand back what they gave, so ``num_rounds`` and results are as if the run had
+        never been interrupted.
 
     Raises
     ------
@@ -126,6 +132,7 @@ class RegistryStrategy:
         description: str = "",
         sort_replies: bool = False,
         promote: PromotionGate | Sequence[PromotionGate] | None = None,
+        resume: bool | str = False,
     ) -> None:
         options = RegistryOptions(
             registry=registry,
@@ -142,6 +149,7 @@ class RegistryStrategy:
             description=description,
             sort_replies=sort_replies,
             promote=promote,
+            resume=resume,
         )
         _attach_recorder(self, type(strategy), options)
 
@@ -192,11 +200,19 @@ def _check_can_wrap(strategy: Any) -> None:
 
 
 def _attach_recorder(wrapped: Any, inner: type, options: RegistryOptions) -> None:
-    type(wrapped)._flwr_registry_recorder = RoundRecorder(
+    port = StrategyPort(
+        wrapped,
+        inner,
         options,
-        partial(provenance_of, wrapped, inner, options),
-        partial(export_state, wrapped),
+        record_of if issubclass(inner, MessageStrategy) else parameters_of,
+        # Flower's own loop looks at the last model alone, and the server of the legacy
+        # API has no other.
+        looks_at_each_model=(
+            issubclass(inner, MessageStrategy)
+            and inner.start is not MessageStrategy.start
+        ),
     )
+    type(wrapped)._flwr_registry_recorder = RoundRecorder(options, port)
 
 
 def _wrap_again(inner: type, state: dict[str, Any], options: RegistryOptions) -> Any:

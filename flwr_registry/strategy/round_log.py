@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from flwr_registry.records import ModelVersion, RoundFacts, RunProvenance
+from flwr_registry.strategy.resume_point import ResumePoint
 from flwr_registry.strategy.tolerance import LOGGER
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "log_left_out",
     "log_places",
     "log_promotion",
+    "log_resume",
     "log_summary",
     "log_version",
     "log_without_model",
@@ -28,6 +30,26 @@ def log_places(provenance: RunProvenance, database_url: str, storage_url: str) -
         database_url,
         storage_url,
     )
+
+
+def log_resume(point: ResumePoint, provenance: RunProvenance) -> None:
+    """Log from where a run goes on."""
+    content = point.checkpoint.content
+    LOGGER.info(
+        "registry: run %s goes on after round %d, from checkpoint %s (%s)",
+        provenance.name,
+        content.server_round,
+        point,
+        f"{content.model}:{content.version}" if content.version else "no version",
+    )
+    before = content.provenance.strategy_config if content.provenance else {}
+    changed = [
+        f"{name} (was {before[name]!r}, is {value!r})"
+        for name, value in provenance.strategy_config.items()
+        if name in before and before[name] != value
+    ]
+    if changed:
+        LOGGER.info("registry: settings that changed: %s", ", ".join(changed))
 
 
 def log_version(facts: RoundFacts, version: ModelVersion, seconds: float) -> None:

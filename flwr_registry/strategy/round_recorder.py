@@ -7,17 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from flwr_registry.checkpointing import restore_random_state
 from flwr_registry.errors import ValidationError
-from flwr_registry.records import (
-    MetricSource,
-    ModelVersion,
-    RoundFacts,
-    RoundStatus,
-    RunProvenance,
-)
+from flwr_registry.records import MetricSource, ModelVersion, RoundFacts, RoundStatus
 from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
 from flwr_registry.strategy.contributions import complete_contributions
 from flwr_registry.strategy.options import RegistryOptions
+from flwr_registry.strategy.replay import Replay
+from flwr_registry.strategy.resume_checks import check_architecture, check_strategy
 from flwr_registry.strategy.round_log import (
     log_invalid,
     log_promotion,
@@ -28,7 +25,7 @@ from flwr_registry.strategy.round_log import (
 from flwr_registry.strategy.round_validation import RoundValidation, Verdict
 from flwr_registry.strategy.run_history import CurrentModel, RunHistory
 from flwr_registry.strategy.run_ledger import RunLedger
-from flwr_registry.strategy.strategy_state import StrategyState
+from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.tolerance import Tolerance
 from flwr_registry.weights import Weights
 
@@ -42,13 +39,13 @@ class RoundRecorder:
     ----------
     options : RegistryOptions
         What the user chose.
-    describe_run : callable
-        Describes a run, given what Flower knows of it.
-    export_state : callable
-        Gives the state of the strategy, for checkpoints.
+    port : StrategyPort
+        The strategy.
 
     Attributes
     ----------
+    replay : Replay or None
+        The rounds that a resumed run need not train again.
     tolerate : Tolerance
         Keeps trouble away from training.
     checked_hooks : set of str
@@ -59,15 +56,9 @@ class RoundRecorder:
         The model that the evaluation under way measures.
     """
 
-    def __init__(
-        self,
-        options: RegistryOptions,
-        describe_run: Callable[[Any], RunProvenance],
-        export_state: Callable[[], StrategyState],
-    ) -> None:
+    def __init__(self, options: RegistryOptions, port: StrategyPort) -> None:
         self.options = options
-        self._describe_run = describe_run
-        self._export_state = export_state
+        self._port = port
         self.checked_hooks: set[str] = set()
         self._forget()
 
@@ -86,6 +77,8 @@ class RoundRecorder:
         self._checkpoint_pending = False
         self._recorded_round = 0
         self._history = RunHistory()
+        self.replay: Replay | None = None
+        self._is_taken_up = False
 
     def begin_run(self, flwr_run: Any) -> None:
         """Open the run's place in storage and database; later calls change nothing.
@@ -98,11 +91,61 @@ class RoundRecorder:
         if self._begun:
             return
         self._begun = True
+        self._port.note_settings()
+        if self.options.resume is not False:
+            # Not tolerated: a run that starts anew by mistake is worse than none.
+            self._resume(self._place_ledger(flwr_run))
+            return
         with self.tolerate("open the registry"):
-            self._ledger = RunLedger(
-                self.options, self._describe_run(flwr_run), self._export_state
+            self._place_ledger(flwr_run).open()
+
+    def _place_ledger(self, flwr_run: Any) -> RunLedger:
+        self._ledger = RunLedger(
+            self.options, self._port.describe_run(flwr_run), self._port
+        )
+        return self._ledger
+
+    def _resume(self, ledger: RunLedger) -> None:
+        point = ledger.find_resume_point()
+        if point is not None:
+            content = point.checkpoint.content
+            check_strategy(content, self._port.class_chain, ledger.provenance.model)
+            self._port.check_state(content)
+            self.replay = Replay(
+                point,
+                ledger.storage,
+                self._port.model_of,
+                looks_at_each_model=self._port.looks_at_each_model,
             )
-            self._ledger.open()
+            self._history = RunHistory.of(content)
+            self._recorded_round = content.server_round
+        version = None
+        with self.tolerate("open the registry"):
+            version = ledger.open()
+        if self.replay is not None:
+            buffers, weights = self._port.view(self.replay.last_model)
+            form = self.replay.content.tensor_type
+            self._model = CurrentModel(buffers, weights, version, form)
+
+    def replays(self, server_round: int) -> bool:
+        """Tell whether a round was done before the run was interrupted."""
+        return self.replay is not None and self.replay.covers(server_round)
+
+    def end_replayed_round(self, server_round: int) -> None:
+        """Note the last hook of a round that is handed back, where it was saved."""
+        if self.replay is not None and server_round == self.replay.last_round:
+            self._take_up()
+
+    def _take_up(self) -> None:
+        """Load the state of the last round that is done, once, before a new one."""
+        if self.replay is None or self._is_taken_up:
+            return
+        self._is_taken_up = True
+        content = self.replay.content
+        self._port.take_up(content)
+        restore_random_state(content.random_state)
+        if self._validation.reference is None:
+            self._validation.take_reference(self._model.weights)
 
     @contextmanager
     def whole_run(self) -> Iterator[None]:
@@ -122,12 +165,17 @@ class RoundRecorder:
             return
         with self.tolerate("read the initial model"):
             weights = read_weights(None)
-            if weights is not None:
+            if weights is not None and self.replay is not None:
+                self._validation.take_reference(weights)
+            elif weights is not None:
                 self._go_on_with(CurrentModel(buffers, weights))
+        if self.replay is not None and self._validation.reference is not None:
+            check_architecture(self.replay.content, self._validation.reference)
 
     def begin_round(self, server_round: int) -> None:
         """Note that a round begins; the one before it is over."""
         self.end_round()
+        self._take_up()
         self._server_round = server_round
         self._chosen = ()
         self._round_began = time.perf_counter()
@@ -153,7 +201,7 @@ class RoundRecorder:
         began = time.perf_counter()
         facts = self._facts_of(server_round, aggregate)
         self._history.note_metrics(
-            MetricSource.TRAIN_CLIENTAPP, server_round, facts.train_metrics
+            MetricSource.TRAIN_CLIENTAPP, server_round, aggregate.returned_metrics
         )
         self._checkpoint_pending = True
         weights = None
@@ -166,9 +214,15 @@ class RoundRecorder:
         with self.tolerate(f"validate the model of round {server_round}"):
             verdict = self._validation.judge(weights, facts)
         version = self._register(weights, facts, verdict, aggregate.privacy)
-        if verdict.errors and not self._may_go_on(facts, version, verdict):
+        goes_on = not verdict.errors or self._may_go_on(facts, version, verdict)
+        self._history.note_round(
+            facts, version, gave_model=goes_on, privacy=aggregate.privacy
+        )
+        if not goes_on:
             return False
-        self._go_on_with(CurrentModel(aggregate.buffers, weights, version))
+        self._go_on_with(
+            CurrentModel(aggregate.buffers, weights, version, aggregate.tensor_type)
+        )
         if version is not None and not verdict.errors:
             self._promotable = version
             log_version(facts, version, time.perf_counter() - began)
@@ -203,11 +257,13 @@ class RoundRecorder:
                 errors=verdict.errors,
                 privacy=privacy,
             )
-            self._history.versions[facts.server_round] = version.version
             self._recorded_round = facts.server_round
         return version
 
     def _record_without_model(self, aggregate: Aggregate, facts: RoundFacts) -> None:
+        self._history.note_round(
+            facts, None, gave_model=aggregate.has_model, privacy=aggregate.privacy
+        )
         if aggregate.has_model:
             # It could not be read: training goes on with it, but it is no version.
             self._model = CurrentModel(aggregate.buffers)
@@ -246,7 +302,8 @@ class RoundRecorder:
         self,
         server_round: int,
         source: MetricSource,
-        metrics: Mapping[str, Any] | None,
+        measured: Any,
+        metrics: Mapping[str, Any],
         buffers: Buffers,
     ) -> None:
         """Attach metrics of an evaluation to the version whose weights were measured.
@@ -255,23 +312,27 @@ class RoundRecorder:
         ----------
         server_round : int
             0 for the initial model, which is no version.
+        measured : object
+            What the hook returned, for a replay.
+        metrics : mapping
+            The same as plain metrics; nothing is attached without any.
         buffers : tuple of bytes
             Of the model that was measured.
         """
+        self._history.note_metrics(source, server_round, measured)
         if not metrics:
             return
-        self._history.note_metrics(source, server_round, metrics)
         self._checkpoint_pending = self._server_round > 0
         if server_round == 0 or server_round != self._recorded_round:
             # The initial model is no version; nor is one that could not be registered.
             return
-        measured = same_buffers(buffers, self._model.buffers)
+        version = self._model.version
+        if not same_buffers(buffers, self._model.buffers):
+            version = None
         with self.tolerate(
             f"record the {source.value} metrics of round {server_round}"
         ):
-            self._opened().record_metrics(
-                server_round, source, metrics, self._model.version if measured else None
-            )
+            self._opened().record_metrics(server_round, source, metrics, version)
 
     def end_round(self) -> None:
         """Promote the round's version where it passes, and write the checkpoint."""
@@ -282,7 +343,7 @@ class RoundRecorder:
         with self.tolerate(f"write the checkpoint of round {self._server_round}"):
             self._opened().save_checkpoint(
                 self._server_round,
-                self._model.version or self._model.weights,
+                self._model,
                 self._history,
                 self._validation.reference,
             )
@@ -307,6 +368,7 @@ class RoundRecorder:
             return
         if finished:
             self.end_round()
+            self._take_up()
         if self._ledger is not None:
             log_summary(
                 self._ledger.provenance, self._history.versions, self.tolerate.troubles

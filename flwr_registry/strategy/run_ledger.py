@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from flwr_registry.checkpointing import (
@@ -10,6 +11,7 @@ from flwr_registry.checkpointing import (
     CheckpointManager,
     CheckpointScheduler,
     EveryNRounds,
+    FinishedRound,
     capture_random_state,
     new_run_folder,
 )
@@ -21,15 +23,19 @@ from flwr_registry.records import (
     RoundStatus,
     Run,
     RunProvenance,
-    StoredObject,
     VersionMetadata,
 )
-from flwr_registry.registry import ModelRegistry, resolve_places
+from flwr_registry.registry import ModelRegistry, NodeNames, resolve_places
 from flwr_registry.storage import StorageBackend, storage_from_url
 from flwr_registry.strategy.options import RegistryOptions
-from flwr_registry.strategy.round_log import log_left_out, log_places
-from flwr_registry.strategy.run_history import RunHistory
-from flwr_registry.strategy.strategy_state import StrategyState
+from flwr_registry.strategy.resume_point import ResumePoint, find_resume_point
+from flwr_registry.strategy.round_log import log_left_out, log_places, log_resume
+from flwr_registry.strategy.run_history import (
+    CurrentModel,
+    RunHistory,
+    stored_weights_of,
+)
+from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.weights import Architecture, Weights
 
 __all__ = ["RunLedger"]
@@ -47,36 +53,70 @@ class RunLedger:
         Where to write, and what to say of each version.
     provenance : RunProvenance
         Of the run.
-    export_state : callable
-        Gives the state of the strategy, for checkpoints.
+    port : StrategyPort
+        The strategy, for its state.
+
+    Attributes
+    ----------
+    storage : StorageBackend
+        Where bytes are written.
     """
 
     def __init__(
         self,
         options: RegistryOptions,
         provenance: RunProvenance,
-        export_state: Callable[[], StrategyState],
+        port: StrategyPort,
     ) -> None:
         self.provenance = provenance
         self._options = options
-        self._export_state = export_state
-        self._storage = self._place_storage()
+        self._port = port
+        self.storage = self._place_storage()
+        self._resumed: ResumePoint | None = None
         self._scheduler: CheckpointScheduler = EveryNRounds(options.checkpoint_every)
         self._checkpoints: CheckpointManager | None = None
         self._registry: ModelRegistry | None = None
         self._run: Run | None = None
         self._left_out_is_known = False
 
-    def open(self) -> None:
+    def find_resume_point(self) -> ResumePoint | None:
+        """Find the checkpoint to go on from, in storage alone.
+
+        Raises
+        ------
+        ResumeError, CheckpointError, StorageError
+            As the function of this name does.
+        """
+        self._resumed = find_resume_point(
+            self.storage, self._options.run, self._options.resume
+        )
+        return self._resumed
+
+    def open(self) -> ModelVersion | None:
         """Open storage and database and say where they are.
+
+        Returns
+        -------
+        ModelVersion or None
+            The version that a resumed run goes on from.
 
         Raises
         ------
         RegistryError
             When either cannot be opened.
         """
-        log_places(self.provenance, self._shown_database, self._storage.url)
-        self._registered_run()
+        log_places(self.provenance, self._shown_database, self.storage.url)
+        if self._resumed is not None:
+            log_resume(self._resumed, self.provenance)
+        registry, _ = self._registered_run()
+        number = self._resumed_version
+        if number is None:
+            return None
+        return registry.get(f"{self.provenance.model}:{number}")
+
+    @property
+    def _resumed_version(self) -> str | None:
+        return self._resumed.checkpoint.content.version if self._resumed else None
 
     def close(self) -> None:
         """Close the database, unless the user brought it."""
@@ -106,7 +146,7 @@ class RunLedger:
             model=self.provenance.model,
             run=run,
             facts=facts,
-            parent=parent.version if parent else None,
+            parent=parent.version if parent else self._resumed_version,
             errors=errors,
             metadata=self._metadata(weights),
             privacy=privacy,
@@ -153,7 +193,7 @@ class RunLedger:
     def save_checkpoint(
         self,
         server_round: int,
-        model: ModelVersion | Weights | None,
+        model: CurrentModel,
         history: RunHistory,
         reference: Architecture | None,
     ) -> None:
@@ -161,26 +201,31 @@ class RunLedger:
 
         Parameters
         ----------
-        model : ModelVersion or Weights or None
+        model : CurrentModel
             What training goes on with; a version's bytes are not written again.
         """
-        if model is None or not self._scheduler.due(server_round):
+        version = model.version
+        weights = stored_weights_of(version) if version else model.weights
+        if weights is None or not self._scheduler.due(server_round):
             return
-        state = self._export_state()
+        state = self._port.export_state()
         self._tell_left_out(state.left_out)
         self._manager().save(
             CheckpointContent(
                 server_round=server_round,
                 model=self.provenance.model,
-                version=model.version if isinstance(model, ModelVersion) else None,
-                weights=_stored(model) if isinstance(model, ModelVersion) else model,
+                version=version.version if version else None,
+                weights=weights,
+                tensor_type=model.tensor_type,
                 state=state.tree,
                 state_arrays=state.arrays,
                 metrics=history.metrics,
-                versions=history.versions,
+                rounds=self._named(history.rounds),
                 random_state=capture_random_state(),
-                strategy=self.provenance.strategy,
+                strategy=self._port.class_chain,
                 fingerprint=reference.fingerprint if reference else "",
+                provenance=self.provenance,
+                metadata=self._metadata(None),
             )
         )
 
@@ -201,19 +246,54 @@ class RunLedger:
             self._registry = (
                 given
                 if isinstance(given, ModelRegistry)
-                else ModelRegistry(self._database_url, self._storage)
+                else ModelRegistry(self._database_url, self.storage)
             )
         if self._run is None:
-            self._run = self._registry.start_run(self.provenance)
+            self._run = self._started_run(self._registry)
         return self._registry, self._run
+
+    def _started_run(self, registry: ModelRegistry) -> Run:
+        if self._resumed is None:
+            return registry.start_run(self.provenance)
+        content = self._resumed.checkpoint.content
+        return registry.resume_run(self.provenance, content)
 
     def _manager(self) -> CheckpointManager:
         if self._checkpoints is None:
-            folder = new_run_folder(self._storage, self.provenance.name)
-            self._checkpoints = CheckpointManager(self._storage, folder)
+            self._checkpoints = self._placed_checkpoints()
         return self._checkpoints
 
-    def _metadata(self, weights: Weights) -> VersionMetadata:
+    def _placed_checkpoints(self) -> CheckpointManager:
+        """Go on in the folder of the resumed start, else open a new one."""
+        point = self._resumed
+        if point is not None and not point.branches:
+            return CheckpointManager(self.storage, point.folder)
+        folder = new_run_folder(self.storage, self.provenance.name)
+        manager = CheckpointManager(self.storage, folder)
+        if point is not None:
+            # A crash before its first own checkpoint must not lead back to the line
+            # that was left.
+            manager.save(point.checkpoint.content)
+        return manager
+
+    def _named(
+        self, rounds: Mapping[int, FinishedRound]
+    ) -> Mapping[int, FinishedRound]:
+        """Give the nodes the names under which the registry knows them."""
+        given = self._options.registry
+        names = (
+            given.node_names
+            if isinstance(given, ModelRegistry)
+            else NodeNames.with_key(None)
+        )
+        return {
+            number: replace(
+                finished, contributions=names.contributions(finished.contributions)
+            )
+            for number, finished in rounds.items()
+        }
+
+    def _metadata(self, weights: Weights | None) -> VersionMetadata:
         return VersionMetadata(
             architecture=self._options.architecture,
             framework=self._options.framework_of(weights),
@@ -226,7 +306,3 @@ class RunLedger:
         if attributes and not self._left_out_is_known:
             self._left_out_is_known = True
             log_left_out(attributes)
-
-
-def _stored(version: ModelVersion) -> StoredObject:
-    return StoredObject(version.storage_path, version.file_size_bytes, version.checksum)

@@ -30,6 +30,7 @@ __all__ = [
     "has_state_dict",
     "import_state",
     "is_strategy",
+    "settings_of",
 ]
 
 
@@ -66,12 +67,32 @@ def has_state_dict(value: Any) -> bool:
     )
 
 
-def export_state(strategy: Any) -> StrategyState:
+def settings_of(strategy: Any, path: str = "") -> dict[str, Any]:
+    """Return numbers, text and None of a strategy and of those it wraps, by path."""
+    settings: dict[str, Any] = {}
+    for name, value in vars(strategy).items():
+        if is_strategy(value):
+            settings |= settings_of(value, f"{path}{name}.")
+        elif value is None or type(value) in (bool, int, float, str):
+            settings[f"{path}{name}"] = value
+    return settings
+
+
+def export_state(
+    strategy: Any, *, settings: Mapping[str, Any] | None = None
+) -> StrategyState:
     """Take the state out of a strategy and of those it wraps.
 
     Functions are the user's configuration and silently left to the constructor.
+
+    Parameters
+    ----------
+    settings : mapping, optional
+        What `settings_of` gave before training. Attributes that still are what they
+        were then are left to the constructor too, so that a resumed run may have other
+        settings.
     """
-    exporter = _Exporter()
+    exporter = _Exporter(settings or {})
     tree = exporter.attributes(strategy, path="")
     return StrategyState(tree, exporter.arrays, tuple(exporter.left_out))
 
@@ -91,8 +112,12 @@ class _NoPlainForm(Exception):
     """A value that only pickle could store."""
 
 
+_NOTHING = object()
+
+
 @dataclass(slots=True)
 class _Exporter:
+    settings: Mapping[str, Any]
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     _names: dict[int, str] = field(default_factory=dict)
@@ -102,11 +127,17 @@ class _Exporter:
         for name, value in vars(owner).items():
             if callable(value) and not has_state_dict(value):
                 continue
+            if self._is_setting(f"{path}{name}", value):
+                continue
             try:
                 tree[name] = self.value(value, f"{path}{name}")
             except _NoPlainForm:
                 self.left_out.append(f"{path}{name}")
         return tree
+
+    def _is_setting(self, path: str, value: Any) -> bool:
+        before = self.settings.get(path, _NOTHING)
+        return type(before) is type(value) and before == value
 
     def value(self, value: Any, path: str) -> Any:
         match value:

@@ -6,6 +6,7 @@ from flwr_registry.weights.architecture import (
     counters_to_cast_back,
 )
 from flwr_registry.weights.named_arrays import Weights
+from flwr_registry.weights.npy_images import NpyImages, load_npy_images
 from flwr_registry.weights.safetensors_file import decode, encode
 from flwr_registry.weights.stored_weights import (
     load_verified,
@@ -16,11 +17,13 @@ from flwr_registry.weights.stored_weights import (
 
 __all__ = [
     "Architecture",
+    "NpyImages",
     "TensorSpec",
     "Weights",
     "counters_to_cast_back",
     "decode",
     "encode",
+    "load_npy_images",
     "load_verified",
     "load_weights",
     "save_weights",

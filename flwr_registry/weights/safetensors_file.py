@@ -33,6 +33,7 @@ __all__ = [
     "SafetensorsContent",
     "decode",
     "encode",
+    "has_layout_notes",
     "is_opaque",
     "original_forms",
 ]
@@ -132,6 +133,11 @@ def decode(buffer: bytes | bytearray | memoryview) -> Weights:
 def is_opaque(metadata: Mapping[str, str]) -> bool:
     """Tell by its metadata whether a file holds a serialized model, no tensors."""
     return metadata.get(_OPAQUE) == "true"
+
+
+def has_layout_notes(metadata: Mapping[str, str]) -> bool:
+    """Tell whether arrays had a dtype or an order that the file itself cannot say."""
+    return _LAYOUT in metadata
 
 
 def original_forms(

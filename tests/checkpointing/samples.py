@@ -4,9 +4,35 @@ import math
 
 import numpy as np
 
-from flwr_registry.checkpointing import CheckpointContent
+from flwr_registry.checkpointing import CheckpointContent, FinishedRound
 from flwr_registry.errors import StorageError
+from flwr_registry.records import (
+    Contribution,
+    ContributionStatus,
+    RoundStatus,
+    RunProvenance,
+    StoredObject,
+    VersionMetadata,
+)
 from flwr_registry.weights import Weights
+
+FINISHED = FinishedRound(
+    gave_model=True,
+    status=RoundStatus.REGISTERED,
+    version="1.0.0",
+    weights=StoredObject("models/digits/1.0.0/0123.safetensors", 7, "ab" * 32),
+    fingerprint="f" * 64,
+    contributions=(
+        Contribution("7", num_examples=3.0, weight_share=1.0),
+        Contribution(
+            "8",
+            status=ContributionStatus.ERROR,
+            error_code=5,
+            error_reason="out of memory",
+        ),
+    ),
+    privacy=(0.5, 1e-5),
+)
 
 
 def content(server_round, **changes):
@@ -18,10 +44,12 @@ def content(server_round, **changes):
         "state": {"m_t": {"$array": "a0"}},
         "state_arrays": {"a0": np.arange(4.0) + server_round},
         "metrics": {"train_clientapp": {server_round: {"loss": 0.5, "bad": math.nan}}},
-        "versions": {1: "1.0.0"},
+        "rounds": {1: FINISHED},
         "random_state": {"python": [3, [1, 2], None]},
         "strategy": "flwr.FedAdam",
         "fingerprint": "f" * 64,
+        "provenance": RunProvenance("trial", "digits", strategy_config={"eta": 0.1}),
+        "metadata": VersionMetadata(tags={"site": "north"}),
     }
     return CheckpointContent(**{**fields, **changes})
 

@@ -23,7 +23,15 @@ def test_it_comes_back_as_it_was(storage):
     metrics = loaded.content.metrics["train_clientapp"][7]
     assert metrics["loss"] == 0.5
     assert math.isnan(metrics["bad"])
-    for name in ("state", "versions", "random_state", "strategy", "fingerprint"):
+    for name in (
+        "state",
+        "rounds",
+        "provenance",
+        "metadata",
+        "random_state",
+        "strategy",
+        "fingerprint",
+    ):
         assert getattr(loaded.content, name) == getattr(content(7), name)
 
 

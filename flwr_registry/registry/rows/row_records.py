@@ -51,6 +51,7 @@ def version_record(row: VersionRow) -> ModelVersion:
         archived_at=row.archived_at,
         pinned=row.pinned,
         withdrawn=row.withdrawn,
+        superseded=row.superseded,
         damaged_at=row.damaged_at,
         bytes_removed_at=row.bytes_removed_at,
     )

@@ -129,6 +129,7 @@ class VersionRow(Row):
     created_by: Mapped[str]
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
     withdrawn: Mapped[bool] = mapped_column(default=False, server_default=false())
+    superseded: Mapped[bool] = mapped_column(default=False, server_default=false())
     damaged_at: Mapped[datetime | None]
     bytes_removed_at: Mapped[datetime | None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flwr_registry.checkpointing import CheckpointContent
 from flwr_registry.records import (
     MetricSource,
     ModelVersion,
@@ -17,7 +18,7 @@ from flwr_registry.records import (
 from flwr_registry.registry.awaited_registry import AwaitedRegistry
 from flwr_registry.registry.blocking_registry import BlockingRegistry
 from flwr_registry.registry.steps import write
-from flwr_registry.registry.versions import run_recording
+from flwr_registry.registry.versions import resuming, run_recording
 from flwr_registry.registry.versions.registering import register_source
 from flwr_registry.weights import Architecture
 
@@ -36,6 +37,19 @@ class RecordingVerbs(BlockingRegistry):
             When the run or its model has an impossible name.
         """
         return self._run(write(lambda s: run_recording.start_run(s, provenance)))
+
+    def resume_run(self, provenance: RunProvenance, content: CheckpointContent) -> Run:
+        """Record that a run goes on from a checkpoint.
+
+        Versions and rounds that the registry lacks are written from the checkpoint.
+        What an earlier start trained after it is marked superseded.
+
+        Raises
+        ------
+        InvalidNameError
+            When the run or its model has an impossible name.
+        """
+        return self._run(write(lambda s: resuming.resume_run(s, provenance, content)))
 
     def record_round(
         self,
@@ -185,6 +199,14 @@ class AsyncRecordingVerbs(AwaitedRegistry):
     async def start_run(self, provenance: RunProvenance) -> Run:
         """Record that a run starts; see `ModelRegistry.start_run`."""
         return await self._run(write(lambda s: run_recording.start_run(s, provenance)))
+
+    async def resume_run(
+        self, provenance: RunProvenance, content: CheckpointContent
+    ) -> Run:
+        """Record that a run goes on; see `ModelRegistry.resume_run`."""
+        return await self._run(
+            write(lambda s: resuming.resume_run(s, provenance, content))
+        )
 
     async def record_round(
         self,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from flwr_registry.records import RoundFacts
+from flwr_registry.records import Contribution, RoundFacts
 
 __all__ = ["NODE_KEY_VARIABLE", "NodeNames"]
 
@@ -51,8 +52,13 @@ class NodeNames:
         """Return the facts of a round with recorded names in all contributions."""
         if self.key is None:
             return facts
-        contributions = tuple(
+        return replace(facts, contributions=self.contributions(facts.contributions))
+
+    def contributions(
+        self, contributions: Sequence[Contribution]
+    ) -> tuple[Contribution, ...]:
+        """Return contributions with recorded names."""
+        return tuple(
             replace(given, node_id=self.name_of(given.node_id))
-            for given in facts.contributions
+            for given in contributions
         )
-        return replace(facts, contributions=contributions)

@@ -67,10 +67,12 @@ def register(
         registered = yield from _commit(reserved, stored)
         if registered.storage_path == stored.key:
             return registered
-        # Another writer was faster; look again at what there is now. What cannot be
-        # deleted is an orphan, and no reason to fail.
+        # These bytes were registered before, or another writer was faster. What cannot
+        # be deleted is an orphan, and no reason to fail.
         with suppress(RegistryError):
             yield from byte_work(partial(storage.delete, stored.key))
+        if registered.checksum == stored.sha256:
+            return registered
 
 
 def _save(

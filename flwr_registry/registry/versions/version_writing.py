@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from flwr_registry.errors import DuplicateVersionError
+from flwr_registry.errors import DuplicateVersionError, StorageError
 from flwr_registry.records import (
     ContributionStatus,
     ModelVersion,
@@ -23,15 +23,18 @@ from flwr_registry.registry.rows.row_records import version_record
 from flwr_registry.registry.rows.run_db import RoundRow
 from flwr_registry.registry.rows.version_db import UploadRow, VersionRow
 from flwr_registry.registry.versions.registration import Registration
+from flwr_registry.registry.versions.repeated_rounds import made_again
 from flwr_registry.registry.versions.run_recording import hold_model, save_round
 from flwr_registry.registry.versions.version_manager import SemVer
 from flwr_registry.registry.versions.version_metrics import set_metrics
 from flwr_registry.registry.versions.version_placement import choose_number, parent_of
+from flwr_registry.registry.versions.withdrawn_nodes import is_withdrawn_from_the_start
 from flwr_registry.storage import DIGEST
 
 __all__ = [
     "Reservation",
     "commit_version",
+    "insert_version",
     "refuse_other_bytes",
     "release_upload",
     "reserve_version",
@@ -111,30 +114,64 @@ def commit_version(
     -------
     ModelVersion
         The new version; or that of a faster writer who took the same number or the same
+        round; or that of an earlier start of the run, which made the same bytes in this
         round. Then `stored` belongs to nobody, unless it is that version's own file.
+
+    Raises
+    ------
+    StorageError
+        When garbage collection took the upload for abandoned, and its bytes with it.
     """
     registration = reservation.registration
     hold_model(session, registration.model)
-    release_upload(session, reservation)
+    was_held = release_upload(session, reservation)
     existing = _registered_before(session, reservation.model_id, registration)
     existing = existing or _with_number(
         session, reservation.model_id, reservation.number
     )
+    existing = existing or made_again(
+        session, registration, reservation.parent_id, stored
+    )
     if existing is not None:
         return version_record(existing)
+    if not was_held:
+        raise StorageError(
+            f"the upload of {registration.model}:{reservation.number} took so long "
+            "that garbage collection removed it: register it again, and let gc wait "
+            "longer (grace_seconds)",
+            key=stored.key,
+        )
+    return version_record(insert_version(session, reservation, stored))
+
+
+def insert_version(
+    session: Session,
+    reservation: Reservation,
+    stored: StoredObject,
+    *,
+    action: str = "register",
+) -> VersionRow:
+    """Write the rows of a version whose bytes are stored; the model is held."""
+    registration = reservation.registration
     round_row = _save_round_of(session, registration)
     row = _version_row(reservation, stored, round_row)
+    row.withdrawn = is_withdrawn_from_the_start(
+        session, reservation.parent_id, registration.facts
+    )
     set_metrics(session, row, registration.metrics)
     if round_row is not None and not registration.failed:
         round_row.measured_version_id = row.id
-    _append_entry_of(session, registration, row)
+    _append_entry_of(session, registration, row, action)
     session.refresh(row)
-    return version_record(row)
+    return row
 
 
-def release_upload(session: Session, reservation: Reservation) -> None:
-    """Give a reserved number back."""
-    session.execute(delete(UploadRow).where(UploadRow.id == reservation.upload_id))
+def release_upload(session: Session, reservation: Reservation) -> bool:
+    """Give a reserved number back; tell whether it was still held."""
+    gone = session.execute(
+        delete(UploadRow).where(UploadRow.id == reservation.upload_id)
+    )
+    return bool(gone.rowcount)  # type: ignore[attr-defined]
 
 
 def refuse_other_bytes(existing: ModelVersion, sha256: str) -> ModelVersion:
@@ -243,11 +280,11 @@ def _version_row(
 
 
 def _append_entry_of(
-    session: Session, registration: Registration, row: VersionRow
+    session: Session, registration: Registration, row: VersionRow, action: str
 ) -> None:
     append_entry(
         session,
-        action="register",
+        action=action,
         actor=row.created_by,
         model=registration.model,
         version=row.version,

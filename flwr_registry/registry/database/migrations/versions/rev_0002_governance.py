@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def _extend_versions() -> None:
-    for name in ("pinned", "withdrawn"):
+    for name in ("pinned", "withdrawn", "superseded"):
         op.add_column(
             "model_versions",
             sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false()),

@@ -1,0 +1,75 @@
+"""Refusing to resume where the result would be wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flwr_registry.checkpointing import CheckpointContent
+from flwr_registry.errors import ResumeError
+from flwr_registry.strategy.strategy_state import has_state_dict, is_strategy
+from flwr_registry.weights import Architecture
+
+__all__ = ["check_accountants", "check_architecture", "check_strategy"]
+
+_ANEW = "or start anew with resume=False and another run name"
+
+
+def check_strategy(content: CheckpointContent, class_chain: str, model: str) -> None:
+    """Compare the strategy's classes and the model's name with the checkpoint's.
+
+    Raises
+    ------
+    ResumeError
+        Saying what differs.
+    """
+    if content.strategy != class_chain:
+        raise ResumeError(
+            f"the checkpoint of round {content.server_round} is of {content.strategy}, "
+            f"this run has {class_chain}: its state would not fit. Use the same "
+            f"strategy, {_ANEW}"
+        )
+    if content.model != model:
+        raise ResumeError(
+            f"the run wrote model {content.model} up to round {content.server_round}, "
+            f"now it is to write {model}: give model={content.model!r}, {_ANEW}"
+        )
+
+
+def check_architecture(content: CheckpointContent, initial: Architecture) -> None:
+    """Compare the model that training is given with the checkpoint's.
+
+    Raises
+    ------
+    ResumeError
+        When names, shapes or floating dtypes differ.
+    """
+    if content.fingerprint and content.fingerprint != initial.fingerprint:
+        raise ResumeError(
+            "the initial model differs in names, shapes or dtypes from the one that "
+            f"this run trained up to round {content.server_round}: give the same "
+            f"architecture, {_ANEW}"
+        )
+
+
+def check_accountants(strategy: Any, tree: Any, path: str = "") -> None:
+    """See that each privacy accountant has its state in the checkpoint.
+
+    Without it the budget that is spent would silently start at zero.
+
+    Raises
+    ------
+    ResumeError
+        Naming the attribute.
+    """
+    saved = tree if isinstance(tree, dict) else {}
+    for name, value in vars(strategy).items():
+        held = saved.get(name)
+        held = held if isinstance(held, dict) else {}
+        if is_strategy(value):
+            check_accountants(value, held.get("$strategy"), f"{path}{name}.")
+        elif has_state_dict(value) and "$state_dict" not in held:
+            raise ResumeError(
+                f"the checkpoint holds no state for the strategy's {path}{name} "
+                f"({type(value).__name__}): a privacy budget would start at zero "
+                f"again. Resume without it if the run had none, {_ANEW}"
+            )

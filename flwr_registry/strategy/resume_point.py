@@ -1,0 +1,146 @@
+"""Where a run goes on: the checkpoint that is asked for, or the newest sound one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from flwr_registry.checkpointing import (
+    Checkpoint,
+    CheckpointManager,
+    latest_run_folder,
+    run_folders,
+)
+from flwr_registry.errors import ObjectNotFoundError, ResumeError
+from flwr_registry.storage import StorageBackend
+from flwr_registry.weights import NpyImages, load_npy_images
+
+__all__ = ["ResumePoint", "find_resume_point", "run_named_in"]
+
+_CHECKPOINT = re.compile(r"(?P<folder>[^/:@]+)/(?:round_)?0*(?P<round>[0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """A verified checkpoint to go on from.
+
+    Attributes
+    ----------
+    folder : str
+        Of the start that wrote it.
+    branches : bool
+        It is not the newest of its folder, so what follows needs a folder of its own.
+    """
+
+    folder: str
+    checkpoint: Checkpoint[NpyImages]
+    branches: bool = False
+
+    @property
+    def server_round(self) -> int:
+        """The last round that is done."""
+        return self.checkpoint.content.server_round
+
+    def __str__(self) -> str:
+        return f"{self.folder}/round_{self.server_round:06d}"
+
+
+def run_named_in(resume: bool | str) -> str | None:
+    """Return the run of ``"trial/12"``; None where no run is named."""
+    found = _CHECKPOINT.fullmatch(resume) if isinstance(resume, str) else None
+    return found["folder"].partition("~")[0] if found else None
+
+
+def find_resume_point(
+    storage: StorageBackend, run: str | None, resume: bool | str
+) -> ResumePoint | None:
+    """Find the checkpoint to go on from; None when the run shall start.
+
+    Parameters
+    ----------
+    run : str or None
+        Name of the run.
+    resume : bool or str
+        As the option of `RegistryStrategy`.
+
+    Raises
+    ------
+    ResumeError
+        When there is none and one is insisted on, when none is sound, or without a
+        name by which the run can be found.
+    CheckpointError
+        When a newer release wrote it.
+    StorageError
+        When the storage does not answer: that is no reason to start anew.
+    """
+    if resume is False:
+        return None
+    if run is None:
+        raise ResumeError(
+            "a run is found again by its own name: give run='my-experiment' (or "
+            "registry-run in the run configuration) together with resume"
+        )
+    if isinstance(resume, str) and resume != "auto":
+        return _named(storage, run, resume)
+    found = _newest(storage, run)
+    if found is None and resume is True:
+        raise ResumeError(
+            f"run {run} has no checkpoint in {storage.url}: resume='auto' starts a run "
+            "that has none"
+        )
+    return found
+
+
+def _newest(storage: StorageBackend, run: str) -> ResumePoint | None:
+    folder = latest_run_folder(storage, run)
+    if folder is None:
+        return None
+    manager = CheckpointManager(storage, folder)
+    checkpoint = manager.load_latest(load_npy_images)
+    if checkpoint is None and manager.rounds():
+        raise ResumeError(
+            f"no checkpoint of run {run} in {storage.url} is sound (see the "
+            "warnings before): restore the files, or start anew with resume=False"
+        )
+    return ResumePoint(folder, checkpoint) if checkpoint else None
+
+
+def _named(storage: StorageBackend, run: str, wanted: str) -> ResumePoint:
+    folder, server_round = _place_of(storage, run, wanted)
+    manager = CheckpointManager(storage, folder)
+    try:
+        checkpoint = manager.load_round(server_round, load_npy_images)
+    except ObjectNotFoundError as error:
+        rounds = ", ".join(map(str, manager.rounds())) or "none"
+        raise ResumeError(
+            f"there is no checkpoint {wanted} in {storage.url}: {folder} has those of "
+            f"rounds {rounds}"
+        ) from error
+    newest = latest_run_folder(storage, run)
+    branches = folder != newest or manager.rounds()[-1] != server_round
+    return ResumePoint(folder, checkpoint, branches)
+
+
+def _place_of(storage: StorageBackend, run: str, wanted: str) -> tuple[str, int]:
+    """Read ``run/round``, or find the checkpoint whose weights are a version's."""
+    found = _CHECKPOINT.fullmatch(wanted)
+    if found is not None:
+        return found["folder"], int(found["round"])
+    known = []
+    for folder in reversed(run_folders(storage, run)):
+        manager = CheckpointManager(storage, folder)
+        for server_round in reversed(manager.rounds()):
+            content = manager.manifest_of(server_round).content
+            if wanted in _names_of(content.model, content.version):
+                return folder, server_round
+            known.append(f"{folder}/{server_round} ({content.version or 'no version'})")
+    raise ResumeError(
+        f"no checkpoint of run {run} in {storage.url} holds {wanted}; there are "
+        f"{', '.join(known) or 'none'}. Give one of them, or use it as initial= to "
+        "train on from a version without its run"
+    )
+
+
+def _names_of(model: str, version: str | None) -> set[str]:
+    forms = ("{v}", "{m}:{v}", "{m}/{v}", "models:/{m}/{v}")
+    return {form.format(m=model, v=version) for form in forms} if version else set()

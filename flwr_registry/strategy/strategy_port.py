@@ -1,0 +1,87 @@
+"""What a recorder may do with the strategy that it records, without a Flower type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from flwr_registry.checkpointing import CheckpointContent
+from flwr_registry.records import RunProvenance
+from flwr_registry.strategy.aggregate import Buffers
+from flwr_registry.strategy.conversions import buffers_of, weights_of
+from flwr_registry.strategy.options import RegistryOptions
+from flwr_registry.strategy.provenance import provenance_of, strategy_chain_of
+from flwr_registry.strategy.resume_checks import check_accountants
+from flwr_registry.strategy.state_rollback import StateSnapshot
+from flwr_registry.strategy.strategy_state import (
+    StrategyState,
+    export_state,
+    import_state,
+    settings_of,
+)
+from flwr_registry.weights import NpyImages, Weights
+
+__all__ = ["StrategyPort"]
+
+
+class StrategyPort:
+    """One wrapped strategy, seen from the recorder.
+
+    Parameters
+    ----------
+    strategy : object
+        The wrapped strategy.
+    strategy_class : type
+        Its own class, before wrapping.
+    options : RegistryOptions
+        What the user chose.
+    model_of : callable
+        Makes a model of the strategy's API from stored arrays and the form of tensors.
+    looks_at_each_model : bool
+        Something of the user's may look at the model of each round, not the last alone.
+    """
+
+    def __init__(
+        self,
+        strategy: Any,
+        strategy_class: type,
+        options: RegistryOptions,
+        model_of: Callable[[NpyImages, str], Any],
+        *,
+        looks_at_each_model: bool,
+    ) -> None:
+        self._strategy = strategy
+        self._options = options
+        self._settings: dict[str, Any] = {}
+        self.describe_run: Callable[[Any], RunProvenance] = partial(
+            provenance_of, strategy, strategy_class, options
+        )
+        self.class_chain = strategy_chain_of(strategy, strategy_class)
+        self.model_of = model_of
+        self.looks_at_each_model = looks_at_each_model
+
+    def note_settings(self) -> None:
+        """Take what the strategy is before training as settings, which are no state."""
+        self._settings = settings_of(self._strategy)
+
+    def export_state(self) -> StrategyState:
+        """Take out what the strategy carries, less its settings."""
+        return export_state(self._strategy, settings=self._settings)
+
+    def check_state(self, content: CheckpointContent) -> None:
+        """Refuse a checkpoint that lacks what the strategy must not start without."""
+        check_accountants(self._strategy, content.state)
+
+    def take_up(self, content: CheckpointContent) -> None:
+        """Give the strategy the state of a checkpoint."""
+        state = StrategyState(content.state, content.state_arrays)
+        import_state(self._strategy, state)
+
+    def snapshot(self) -> StateSnapshot:
+        """Remember the state of this moment."""
+        return StateSnapshot(self._strategy)
+
+    def view(self, model: Any) -> tuple[Buffers, Weights | None]:
+        """Take hold of a model's bytes and view its arrays."""
+        return buffers_of(model), weights_of(model, self._options.names)

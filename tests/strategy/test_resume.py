@@ -1,0 +1,119 @@
+"""A killed federation goes on as if nothing had happened, bit for bit."""
+
+import itertools
+
+import pytest
+from federation.catalogue import CATALOGUE, find
+from federation.crashes import (
+    CRASHED,
+    POINTS,
+    CrashingStorage,
+    crash_in_hooks,
+    run_in_child,
+)
+from federation.outcome import Play, play
+
+from flwr_registry import ModelRegistry, RegistryStrategy
+from flwr_registry.storage import LocalStorage
+
+ROUNDS = 6
+REGISTRABLE = [entry for entry in CATALOGUE if not entry.unregistrable]
+EVERY_ROUND = range(1, ROUNDS + 1)
+
+
+def rotated():
+    """Each strategy at two points; together they take all points and all rounds."""
+    rounds, points = itertools.cycle((4, 1, 6, 2, 5, 3)), itertools.cycle(POINTS)
+    for entry, _ in itertools.product(REGISTRABLE, range(2)):
+        point = next(points)
+        yield pytest.param(entry, point, next(rounds), id=f"{entry}-{point}")
+
+
+def recorded(entry, folder, *, storage=None, resume=False, before=None):
+    """Run an entry in a registry in a folder; return its outcome."""
+
+    def wrap(strategy):
+        if before is not None:
+            before(strategy)
+        registry = ModelRegistry(
+            folder / "registry.db", storage or LocalStorage(folder)
+        )
+        return RegistryStrategy(
+            strategy, registry=registry, run="trial", resume=resume, on_error="raise"
+        )
+
+    return play(entry, Play(rounds=ROUNDS, wrap=wrap))
+
+
+def crashed(entry, folder, point, server_round):
+    storage = CrashingStorage(folder, point, server_round)
+    return run_in_child(
+        lambda: recorded(
+            entry,
+            folder,
+            storage=storage,
+            before=lambda s: crash_in_hooks(s, entry.api, point, server_round),
+        )
+    )
+
+
+def line(folder):
+    """The versions that count, each by its bytes and those of its parent."""
+    with ModelRegistry(folder / "registry.db") as registry:
+        versions = registry.list("digits")[::-1] or registry.list("default")[::-1]
+        bytes_of = {each.version: each.checksum for each in versions}
+        return [
+            (each.server_round, each.checksum, bytes_of.get(each.parent_version))
+            for each in versions
+            if not each.superseded
+        ]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The whole run of an entry, made once."""
+    known = {}
+
+    def whole(entry):
+        if str(entry) not in known:
+            folder = tmp_path_factory.mktemp("whole")
+            known[str(entry)] = recorded(entry, folder), line(folder)
+        return known[str(entry)]
+
+    return whole
+
+
+def check(entry, folder, point, server_round, uninterrupted):
+    expected, expected_line = uninterrupted(entry)
+    status = crashed(entry, folder, point, server_round)
+    if status == 0:
+        # A round without a model saves no bytes.
+        assert point == "after bytes"
+        assert len(expected_line) < ROUNDS
+        server_round = ROUNDS + 1
+    else:
+        assert status == CRASHED
+    found = recorded(entry, folder, resume="auto")
+    assert found.arrays == expected.arrays
+    assert found.metrics == expected.metrics
+    assert found.random_state == expected.random_state
+    assert found.strategy_state == expected.strategy_state
+    assert line(folder) == expected_line
+    assert found.sent == expected.sent[len(expected.sent) - len(found.sent) :]
+    done = server_round if point == POINTS[-1] else server_round - 1
+    assert (len(found.sent) < len(expected.sent)) == (done > 0)
+
+
+@pytest.mark.parametrize(("entry", "point", "server_round"), list(rotated()))
+def test_every_strategy_resumes_exactly(
+    entry, point, server_round, tmp_path, uninterrupted
+):
+    check(entry, tmp_path, point, server_round, uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server_round", EVERY_ROUND)
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("name", ["message-FedAdam", "legacy-FedAdam"])
+def test_every_point_of_every_round(name, point, server_round, tmp_path, uninterrupted):
+    check(find(name), tmp_path, point, server_round, uninterrupted)
