@@ -8,6 +8,7 @@
     ├── SearchError                 a search that makes no sense (a ValueError)
     ├── ModelNotFoundError          no such model, version or alias
     │   └── NoProductionModelError  the model has no production version
+    ├── NodeNotFoundError           no such node ever took part
     ├── DuplicateVersionError       the version exists with other bytes
     ├── InvalidStateError           the version's status forbids the verb
     │   ├── PromotionConflictError  another version is in production than expected
@@ -42,6 +43,7 @@ __all__ = [
     "InvalidStateError",
     "ModelNotFoundError",
     "NoProductionModelError",
+    "NodeNotFoundError",
     "ObjectNotFoundError",
     "PromotionConflictError",
     "PromotionRefusedError",
@@ -100,6 +102,20 @@ class ModelNotFoundError(RegistryError):
 
 class NoProductionModelError(ModelNotFoundError):
     """The model exists, but no version of it is in production."""
+
+
+class NodeNotFoundError(RegistryError):
+    """No node of this id ever took part in a round.
+
+    Attributes
+    ----------
+    node_id : str
+        What was asked for.
+    """
+
+    def __init__(self, message: str, *, node_id: str) -> None:
+        super().__init__(message)
+        self.node_id = node_id
 
 
 class DuplicateVersionError(RegistryError):

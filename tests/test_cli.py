@@ -184,7 +184,7 @@ def test_lineage_as_json(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["show", "digits:1.4.1"], "nearest: "),
+        (["show", "digits:1.4.1"], "did you mean "),
         (["show", "digts"], "did you mean digits"),
         (["list", "digts"], "did you mean digits"),
         (["lineage", "digits@production"], "no version of digits is in production"),

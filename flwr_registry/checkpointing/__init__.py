@@ -1,6 +1,10 @@
 """Everything that is needed to go on after a crash, without a database."""
 
-from flwr_registry.checkpointing.checkpoint import Checkpoint, CheckpointContent
+from flwr_registry.checkpointing.checkpoint import (
+    Checkpoint,
+    CheckpointContent,
+    Manifest,
+)
 from flwr_registry.checkpointing.checkpoint_manager import CheckpointManager
 from flwr_registry.checkpointing.checkpoint_scheduler import (
     CheckpointScheduler,
@@ -24,6 +28,7 @@ __all__ = [
     "CheckpointScheduler",
     "EveryNRounds",
     "FinishedRound",
+    "Manifest",
     "capture_random_state",
     "latest_run_folder",
     "new_run_folder",

@@ -1,9 +1,11 @@
 """The command line of the registry."""
 
 from flwr_registry.cli import (
+    audit_commands,
     commands,
     contributor_commands,
     exchange_commands,
+    lineage_commands,
     promotion_commands,
     search_commands,
     upkeep_commands,
@@ -12,9 +14,11 @@ from flwr_registry.cli.application import app
 
 __all__ = [
     "app",
+    "audit_commands",
     "commands",
     "contributor_commands",
     "exchange_commands",
+    "lineage_commands",
     "promotion_commands",
     "search_commands",
     "upkeep_commands",

@@ -21,12 +21,15 @@ from flwr_registry.registry import (
 )
 
 __all__ = [
+    "Actor",
     "Format",
     "OutputFormat",
     "ReferenceText",
     "RegistryPlace",
     "StoragePlace",
+    "Yes",
     "app",
+    "confirmed",
     "console",
     "database_app",
     "errors_reported",
@@ -68,6 +71,12 @@ ReferenceText = Annotated[
         metavar="REF", help="NAME, NAME:1.4.0, NAME@ALIAS or models:/NAME/1.4.0."
     ),
 ]
+
+Actor = Annotated[
+    str | None,
+    typer.Option("--actor", help="Who; by default the operating system's user."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -114,6 +123,16 @@ def errors_reported() -> Iterator[None]:
     except RegistryError as error:
         typer.secho(f"Error: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
+
+
+def confirmed(question: str, *, yes: bool) -> None:
+    """Ask before something that cannot be taken back; end the command on a no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        typer.secho("Error: nobody is there to ask: say --yes", fg="red", err=True)
+        raise typer.Exit(1)
+    typer.confirm(question, abort=True, err=True)
 
 
 def console() -> Console:

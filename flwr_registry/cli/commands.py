@@ -24,7 +24,7 @@ from flwr_registry.cli.application import (
     print_json,
     print_rich,
 )
-from flwr_registry.cli.rendering import lineage_tree, version_panel, version_table
+from flwr_registry.cli.rendering import version_panel, version_table
 from flwr_registry.registry import resolve_places, upgrade_database
 
 # Narrower terminals have no room for the time of each version.
@@ -75,22 +75,6 @@ def show(
             print_json(opened, described)
             return
         print_rich(version_panel(version, run, given, opened.storage.url))
-
-
-@app.command()
-def lineage(
-    reference: ReferenceText,
-    registry: RegistryPlace = None,
-    storage: StoragePlace = None,
-    output: Format = OutputFormat.DEFAULT,
-) -> None:
-    """Show what a version was trained from, and what was trained from it."""
-    with opened_registry(registry, storage) as opened:
-        found = opened.lineage(reference)
-        if output is OutputFormat.JSON:
-            print_json(opened, asdict(found))
-        else:
-            print_rich(lineage_tree(found))
 
 
 @database_app.command("upgrade")

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flwr_registry.cli.application import (
+    Actor,
     Format,
     OutputFormat,
     ReferenceText,
@@ -34,10 +35,6 @@ from flwr_registry.registry import (
 __all__ = ["alias_app"]
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the history.")]
-Actor = Annotated[
-    str | None,
-    typer.Option("--actor", help="Who; by default the operating system's user."),
-]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
 Measures = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="Gate; may be repeated.")

@@ -10,13 +10,28 @@ from rich.filesize import decimal
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
-from flwr_registry.records import Contribution, Lineage, ModelVersion, Run
+from flwr_registry.records import (
+    Contribution,
+    ModelVersion,
+    Run,
+    VersionDiff,
+    WeightsDiff,
+)
 
-__all__ = ["lineage_tree", "version_panel", "version_table"]
+__all__ = [
+    "add_row",
+    "diff_parts",
+    "number",
+    "printable",
+    "status_of",
+    "table_of",
+    "version_panel",
+    "version_table",
+]
 
 _DIGEST_CHARACTERS = 12
+_BAD = {"withdrawn", "damaged"}
 _STYLES = {"active": "bold green", "archived": "dim", "failed": "red"}
 
 
@@ -28,7 +43,7 @@ def version_table(model: str, versions: list[ModelVersion], *, wide: bool) -> Ta
     wide : bool
         There is room for the time of each version.
     """
-    table = _table("version", "status", "parent", "#round", "#nodes", "#loss")
+    table = table_of("version", "status", "parent", "#round", "#nodes", "#loss")
     _add_columns(table, "#accuracy", "#size", "digest")
     if wide:
         _add_columns(table, "created (UTC)")
@@ -36,17 +51,17 @@ def version_table(model: str, versions: list[ModelVersion], *, wide: bool) -> Ta
     for version in versions:
         cells = (
             Text(version.version, "bold"),
-            _status_of(version),
+            status_of(version),
             version.parent_version or "",
-            _number(version.server_round),
-            _number(version.num_clients),
-            _number(version.val_loss),
-            _number(version.val_accuracy),
+            number(version.server_round),
+            number(version.num_clients),
+            number(version.val_loss),
+            number(version.val_accuracy),
             decimal(version.file_size_bytes),
             version.checksum[:_DIGEST_CHARACTERS],
             f"{version.created_at:%Y-%m-%d %H:%M}",
         )
-        _add_row(table, *cells[: len(table.columns)])
+        add_row(table, *cells[: len(table.columns)])
     return table
 
 
@@ -70,7 +85,7 @@ def _facts_of(
 ) -> dict[str, str | Text]:
     said = version.metadata
     facts: dict[str, str | Text] = {
-        "status": _status_of(version),
+        "status": status_of(version),
         "parent": version.parent_version or "none, a root",
         "created": f"{version.created_at:%Y-%m-%d %H:%M:%S} UTC by {said.created_by}",
         "weights": f"{storage_url}/{version.storage_path}",
@@ -99,90 +114,110 @@ def _facts_of(
 
 def _errors_of(version: ModelVersion) -> Text:
     lines = "\n".join(f"- {error}" for error in version.validation_errors)
-    return Text(_printable(f"failed validation\n{lines}"), style="red")
+    return Text(printable(f"failed validation\n{lines}"), style="red")
 
 
 def _metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = _table("source", "metric", "#value")
+    table = table_of("source", "metric", "#value")
     for source, measured in metrics.items():
         for name, value in measured.items():
-            _add_row(table, source.replace("_", " "), name, _number(value))
+            add_row(table, source.replace("_", " "), name, number(value))
     return table
 
 
 def _contribution_table(contributions: tuple[Contribution, ...]) -> Table:
-    table = _table("node", "status", "#examples", "#share", "metrics")
+    table = table_of("node", "status", "#examples", "#share", "metrics")
     for given in contributions:
         share = given.weight_share
-        told = (f"{name} {_number(value)}" for name, value in given.metrics.items())
+        told = (f"{name} {number(value)}" for name, value in given.metrics.items())
         failed = Text(given.error_reason, "red")
-        _add_row(
+        add_row(
             table,
             given.node_id,
             given.status.replace("_", " "),
-            _number(given.num_examples),
+            number(given.num_examples),
             "" if share is None else f"{share:.1%}",
             failed if given.error_reason else ", ".join(told),
         )
     return table
 
 
-def lineage_tree(found: Lineage) -> Tree:
-    """Show a version among its ancestors and descendants, branches below them."""
-    line = [*reversed(found.ancestors), found.version]
-    children: dict[int | None, list[ModelVersion]] = {}
-    for version in [*line, *found.descendants]:
-        children.setdefault(version.parent_id, []).append(version)
-    on_line = {version.id for version in line}
-    tree = Tree(Text(found.version.model, "bold"), guide_style="dim")
-    _add_line(tree, line[0], children, on_line, found.version.id)
-    return tree
+def diff_parts(found: VersionDiff) -> list[RenderableType]:
+    """Show what differs, the layers that changed most at the top."""
+    parts: list[RenderableType] = [Text(f"{found.a} -> {found.b}", "bold")]
+    parts += _weights_parts(found.weights)
+    if found.metrics:
+        metrics = table_of("source", "metric", "#a", "#b", "#change")
+        for each in found.metrics:
+            values = map(number, (each.a, each.b, each.change))
+            add_row(metrics, each.source.replace("_", " "), each.name, *values)
+        parts.append(metrics)
+    if found.configuration:
+        settings = table_of("setting", "a", "b")
+        for change in found.configuration:
+            add_row(settings, change.name, str(change.a), str(change.b))
+        parts.append(settings)
+    nodes = found.contributors
+    for said, names in (("only a", nodes.only_in_a), ("only b", nodes.only_in_b)):
+        parts += [Text(f"nodes of {said}: {', '.join(names)}")] if names else []
+    parts.append(Text(f"nodes of both: {len(nodes.both)}"))
+    return _spaced(parts)
 
 
-def _add_line(
-    tree: Tree,
-    first: ModelVersion,
-    children: Mapping[int | None, list[ModelVersion]],
-    on_line: set[int],
-    marked: int,
-) -> None:
-    """Add a version and its line of descent at one level, and its branches below."""
-    above: ModelVersion | None = None
-    version: ModelVersion | None = first
-    while version is not None:
-        node = tree.add(_lineage_label(version, above, version.id == marked))
-        following = sorted(
-            children.get(version.id, []),
-            key=lambda child: (child.id not in on_line, bool(child.validation_errors)),
+def _weights_parts(weights: WeightsDiff | None) -> list[RenderableType]:
+    if weights is None:
+        return [Text("weights: retention removed the bytes of one of them", "dim")]
+    if weights.identical:
+        return [Text("weights: the same bytes")]
+    if weights.opaque:
+        return [Text("weights: serialized models without layers to compare")]
+    table = table_of("layer", "#norm a", "#norm b", "#change", "#relative", "#largest")
+    _add_columns(table, "#cosine")
+    total = [weights.total] if weights.total else []
+    ordered = sorted(weights.layers, key=lambda each: -(each.relative_change or 0.0))
+    for layer in [*total, *ordered]:
+        relative = layer.relative_change
+        add_row(
+            table,
+            layer.name or "all layers",
+            number(layer.norm_a),
+            number(layer.norm_b),
+            number(layer.norm_difference),
+            "" if relative is None else f"{relative:.2%}",
+            number(layer.largest_change),
+            number(layer.cosine),
         )
-        for branch in following[1:]:
-            _add_line(node, branch, children, on_line, marked)
-        # Under a branch the line above is another one, so the parent is named.
-        above = version if len(following) == 1 else None
-        version = following[0] if following else None
+    parts: list[RenderableType] = [table]
+    for other in weights.mismatched:
+        a, b = f"{other.dtype_a} {other.shape_a}", f"{other.dtype_b} {other.shape_b}"
+        parts.append(Text(printable(f"{other.name}: {a} -> {b}"), "yellow"))
+    for said, names in (("a", weights.only_in_a), ("b", weights.only_in_b)):
+        if names:
+            parts.append(
+                Text(printable(f"only in {said}: {', '.join(names)}"), "yellow")
+            )
+    return parts
 
 
-def _lineage_label(
-    version: ModelVersion, above: ModelVersion | None, marked: bool
-) -> Text:
-    label = Text(version.version, "bold reverse" if marked else "bold")
-    label.append("  ").append_text(_status_of(version))
-    if version.run_name and version.server_round:
-        label.append(f"  {version.run_name} round {version.server_round}", "not bold")
-    for name, value in (("loss", version.val_loss), ("accuracy", version.val_accuracy)):
-        if value is not None:
-            label.append(f"  {name} {_number(value)}", "not bold dim")
-    if version.parent_version and above is None:
-        label.append(f"  from {version.parent_version}", "not bold italic")
-    return label
-
-
-def _status_of(version: ModelVersion) -> Text:
+def status_of(version: ModelVersion) -> Text:
+    """Show the status of a version with all that holds of it."""
     status = "active, production" if version.is_production else version.status.value
-    return Text(status, _STYLES.get(version.status.value, ""))
+    flags = {
+        "withdrawn": version.withdrawn,
+        "superseded": version.superseded,
+        "damaged": version.damaged_at is not None,
+        "bytes removed": version.bytes_removed_at is not None,
+        "pinned": version.pinned,
+    }
+    text = Text(status, _STYLES.get(version.status.value, ""))
+    for flag, holds in flags.items():
+        if holds:
+            text.append(f", {flag}", "red" if flag in _BAD else "dim")
+    return text
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
+    """Make a table without lines; columns marked by ``#`` stand on the right."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     _add_columns(table, *columns)
     return table
@@ -195,13 +230,14 @@ def _add_columns(table: Table, *names: str) -> None:
         table.add_column(name.removeprefix("#"), justify="right" if right else "left")
 
 
-def _add_row(table: Table, *cells: str | Text) -> None:
+def add_row(table: Table, *cells: str | Text) -> None:
+    """Add a row to a table, control characters shown as such."""
     for cell in (row := [Text(c) if isinstance(c, str) else c for c in cells]):
-        cell.plain = _printable(cell.plain)
+        cell.plain = printable(cell.plain)
     table.add_row(*row)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Show control characters as such: nodes may send them, terminals obey them."""
     return "".join(
         each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}"
@@ -214,7 +250,7 @@ def _key_values(facts: Mapping[str, str | Text]) -> Table:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for name, fact in facts.items():
-        _add_row(table, name, fact)
+        add_row(table, name, fact)
     return table
 
 
@@ -222,7 +258,8 @@ def _spaced(parts: list[RenderableType]) -> list[RenderableType]:
     return [piece for part in parts for piece in (Text(), part)][1:]
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """Show a number in four digits, nothing for None."""
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -27,6 +27,15 @@ from flwr_registry.records.runs import (
     RunProvenance,
 )
 from flwr_registry.records.search import Page
+from flwr_registry.records.upkeep import (
+    BytesState,
+    Collection,
+    Finding,
+    RemovedBytes,
+    Severity,
+    Verification,
+    VerificationSummary,
+)
 from flwr_registry.records.versions import (
     Lineage,
     MetricSource,
@@ -37,10 +46,13 @@ from flwr_registry.records.versions import (
 )
 
 __all__ = [
+    "BytesState",
+    "Collection",
     "Contribution",
     "ContributionStatus",
     "Contributor",
     "ContributorsDiff",
+    "Finding",
     "LayerDiff",
     "LayerMismatch",
     "Lineage",
@@ -49,6 +61,7 @@ __all__ = [
     "ModelVersion",
     "Page",
     "Promotion",
+    "RemovedBytes",
     "RetrainingPoint",
     "Round",
     "RoundFacts",
@@ -56,7 +69,10 @@ __all__ = [
     "Run",
     "RunProvenance",
     "SettingChange",
+    "Severity",
     "StoredObject",
+    "Verification",
+    "VerificationSummary",
     "VersionDiff",
     "VersionMetadata",
     "VersionStatus",

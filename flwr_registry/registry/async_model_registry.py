@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flwr_registry.registry.verbs.audit_verbs import AsyncAuditVerbs
+from flwr_registry.registry.verbs.contributor_verbs import AsyncContributorVerbs
 from flwr_registry.registry.verbs.exchange_verbs import AsyncExchangeVerbs
 from flwr_registry.registry.verbs.labelling_verbs import AsyncLabellingVerbs
 from flwr_registry.registry.verbs.lineage_verbs import AsyncLineageVerbs
@@ -21,6 +23,8 @@ class AsyncModelRegistry(
     AsyncLabellingVerbs,
     AsyncSearchVerbs,
     AsyncLineageVerbs,
+    AsyncContributorVerbs,
+    AsyncAuditVerbs,
     AsyncUpkeepVerbs,
     AsyncExchangeVerbs,
 ):

@@ -16,7 +16,17 @@ from flwr_registry.registry.rows.column_types import now
 from flwr_registry.registry.rows.governance_db import AuditRow
 from flwr_registry.registry.rows.json_values import dump_json, plain_text, to_json
 
-__all__ = ["FIRST_HASH", "AuditEntry", "append_entry", "read_entries", "verify_chain"]
+__all__ = [
+    "FIRST_HASH",
+    "AuditCheck",
+    "AuditEntry",
+    "append_entry",
+    "entry_line",
+    "hold_audit_log",
+    "list_entries",
+    "read_entries",
+    "verify_chain",
+]
 
 FIRST_HASH = "0" * 64
 """What the first entry has in place of an earlier entry's hash."""
@@ -72,6 +82,13 @@ class AuditEntry:
         return hashlib.sha256(dump_json(content).encode()).hexdigest()
 
 
+def hold_audit_log(session: Session) -> None:
+    """Let no other transaction append an entry until this one ends."""
+    if is_postgresql(session):
+        # SQLite has one writer anyway.
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
 def append_entry(
     session: Session,
     *,
@@ -83,9 +100,7 @@ def append_entry(
     details: Mapping[str, Any] | None = None,
 ) -> None:
     """Add an entry in the transaction of the change that it records."""
-    if is_postgresql(session):
-        # SQLite has one writer anyway.
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    hold_audit_log(session)
     newest = select(AuditRow.entry_hash).order_by(AuditRow.id.desc()).limit(1)
     row = AuditRow(
         timestamp=now(),
@@ -97,15 +112,72 @@ def append_entry(
         details=to_json(details or {}),
         previous_hash=session.scalar(newest) or FIRST_HASH,
     )
-    row.entry_hash = _entry(row, id=0, entry_hash="").compute_hash()
+    row.entry_hash = _entry(row, 0, "").compute_hash()
     session.add(row)
     session.flush()
 
 
-def read_entries(session: Session) -> list[AuditEntry]:
-    """All entries, oldest first."""
-    rows = session.scalars(select(AuditRow).order_by(AuditRow.id))
-    return [_entry(row, id=row.id, entry_hash=row.entry_hash) for row in rows]
+def read_entries(
+    session: Session, *, after_id: int = 0, limit: int | None = None
+) -> list[AuditEntry]:
+    """Entries in their order, oldest first.
+
+    Parameters
+    ----------
+    after_id : int
+        Only those after this one.
+    limit : int, optional
+        At most so many.
+    """
+    query = (
+        select(AuditRow)
+        .where(AuditRow.id > after_id)
+        .order_by(AuditRow.id)
+        .limit(limit)
+    )
+    return [_entry(row, row.id, row.entry_hash) for row in session.scalars(query)]
+
+
+def list_entries(
+    session: Session, *, model: str | None, action: str | None, limit: int | None
+) -> list[AuditEntry]:
+    """Entries of a model, of an action, or all of them, newest first."""
+    query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
+    if model is not None:
+        query = query.where(AuditRow.model == model)
+    if action is not None:
+        query = query.where(AuditRow.action == action)
+    return [_entry(row, row.id, row.entry_hash) for row in session.scalars(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCheck:
+    """What going over the audit log found.
+
+    Attributes
+    ----------
+    entries : int
+        How many there are.
+    newest_hash : str
+        Of the last one: kept elsewhere, it shows later that none was cut off.
+    problems : tuple of str
+        Empty for a sound log.
+    """
+
+    entries: int = 0
+    newest_hash: str = FIRST_HASH
+    problems: tuple[str, ...] = ()
+
+    def extended(self, entries: Iterable[AuditEntry]) -> AuditCheck:
+        """Go on with the entries that follow."""
+        count, previous, problems = self.entries, self.newest_hash, [*self.problems]
+        for entry in entries:
+            if entry.previous_hash != previous:
+                problems.append(f"entry {entry.id} does not follow the one before it")
+            if entry.compute_hash() != entry.entry_hash:
+                problems.append(f"entry {entry.id} was edited")
+            count, previous = count + 1, entry.entry_hash
+        return AuditCheck(count, previous, tuple(problems))
 
 
 def verify_chain(entries: Iterable[AuditEntry]) -> list[str]:
@@ -124,17 +196,27 @@ def verify_chain(entries: Iterable[AuditEntry]) -> list[str]:
     list of str
         What is wrong, empty for a sound log.
     """
-    problems, previous = [], FIRST_HASH
-    for entry in entries:
-        if entry.previous_hash != previous:
-            problems.append(f"entry {entry.id} does not follow the one before it")
-        if entry.compute_hash() != entry.entry_hash:
-            problems.append(f"entry {entry.id} was edited")
-        previous = entry.entry_hash
-    return problems
+    return list(AuditCheck().extended(entries).problems)
 
 
-def _entry(row: AuditRow, *, id: int, entry_hash: str) -> AuditEntry:
+def entry_line(entry: AuditEntry) -> str:
+    """Return an entry as one line of JSON, from which its hash can be recomputed."""
+    fields = {
+        "id": entry.id,
+        "timestamp": entry.timestamp.astimezone(UTC).isoformat(),
+        "action": entry.action,
+        "actor": entry.actor,
+        "model": entry.model,
+        "version": entry.version,
+        "reason": entry.reason,
+        "details": entry.details,
+        "previous_hash": entry.previous_hash,
+        "entry_hash": entry.entry_hash,
+    }
+    return dump_json(fields)
+
+
+def _entry(row: AuditRow, id: int, entry_hash: str) -> AuditEntry:
     return AuditEntry(
         id=id,
         timestamp=row.timestamp,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from flwr_registry.registry.verbs.audit_verbs import AuditVerbs
+from flwr_registry.registry.verbs.contributor_verbs import ContributorVerbs
 from flwr_registry.registry.verbs.exchange_verbs import ExchangeVerbs
 from flwr_registry.registry.verbs.labelling_verbs import LabellingVerbs
 from flwr_registry.registry.verbs.lineage_verbs import LineageVerbs
@@ -21,6 +23,8 @@ class ModelRegistry(
     LabellingVerbs,
     SearchVerbs,
     LineageVerbs,
+    ContributorVerbs,
+    AuditVerbs,
     UpkeepVerbs,
     ExchangeVerbs,
 ):

@@ -7,6 +7,7 @@ from flwr_registry.storage.storage_backend import (
     BytesContent,
     Content,
     StorageBackend,
+    SweepingStorage,
     digest_of,
 )
 
@@ -17,6 +18,7 @@ __all__ = [
     "FsspecStorage",
     "LocalStorage",
     "StorageBackend",
+    "SweepingStorage",
     "digest_of",
     "storage_from_url",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from flwr_registry.storage.storage_backend import (
 __all__ = ["LocalStorage", "storage_from_url"]
 
 _NO_DIGEST = "0" * 64
+_TEMPORARY = ".tmp"
 
 
 class LocalStorage(FsspecStorage):
@@ -44,7 +46,7 @@ class LocalStorage(FsspecStorage):
     def save(self, key: str, content: Content) -> StoredObject:
         """Make `content` durable under `key`, replacing what was there in one step."""
         folder = (self._folder / complete_key(key, _NO_DIGEST)).parent
-        temporary = folder / f".{uuid.uuid4().hex}.tmp"
+        temporary = folder / f".{uuid.uuid4().hex}{_TEMPORARY}"
         with translated("save", key, self.url):
             try:
                 sha256 = _write_durably(temporary, content)
@@ -66,6 +68,18 @@ class LocalStorage(FsspecStorage):
             path.unlink()
             _flush_folder(path.parent)
         self._remove_empty(path.parent)
+
+    def sweep_unfinished(self, max_age_seconds: float) -> int:
+        """Remove temporary files that killed processes left; return their bytes."""
+        freed, limit = 0, time.time() - max_age_seconds
+        with translated("sweep", "", self.url):
+            for path in self._folder.rglob(f".*{_TEMPORARY}"):
+                with suppress(FileNotFoundError):
+                    found = path.stat()
+                    if found.st_mtime < limit:
+                        path.unlink()
+                        freed += found.st_size
+        return freed
 
     def _remove_empty(self, folder: Path) -> None:
         with suppress(OSError):

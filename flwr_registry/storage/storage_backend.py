@@ -16,6 +16,7 @@ __all__ = [
     "BytesContent",
     "Content",
     "StorageBackend",
+    "SweepingStorage",
     "check_key",
     "complete_key",
     "digest_of",
@@ -106,6 +107,14 @@ class StorageBackend(Protocol):
 
     def list(self, prefix: str) -> Iterator[str]:
         """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
+
+
+@runtime_checkable
+class SweepingStorage(Protocol):
+    """A storage in which saves that were cut short may leave something behind."""
+
+    def sweep_unfinished(self, max_age_seconds: float) -> int:
+        """Remove what older saves left; return how many bytes come back."""
 
 
 def check_key(key: str) -> str:

@@ -14,12 +14,14 @@ from flwr_registry.weights.stored_weights import (
     save_weights,
     verify_stored,
 )
+from flwr_registry.weights.tensor_comparison import compare_stored
 
 __all__ = [
     "Architecture",
     "NpyImages",
     "TensorSpec",
     "Weights",
+    "compare_stored",
     "counters_to_cast_back",
     "decode",
     "encode",

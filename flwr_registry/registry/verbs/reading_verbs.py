@@ -21,6 +21,7 @@ from flwr_registry.registry.versions.references import (
     Reference,
     parse_reference,
 )
+from flwr_registry.registry.versions.removed_bytes import refuse_removed_bytes
 from flwr_registry.storage import StorageBackend
 from flwr_registry.weights import Weights, load_weights
 
@@ -88,6 +89,8 @@ class ReadingVerbs(BlockingRegistry):
             When the stored bytes are not those that were registered.
         ObjectNotFoundError
             When they are gone.
+        InvalidStateError
+            When retention removed them.
         """
         return self._run(_loaded(self.storage, parse_reference(reference)))
 
@@ -170,6 +173,7 @@ def _listed(
 
 def _loaded(storage: StorageBackend, reference: Reference) -> Steps[Weights]:
     found = yield from _found(reference)
+    refuse_removed_bytes(found)
     stored = StoredObject(found.storage_path, found.file_size_bytes, found.checksum)
     return (yield from byte_work(lambda: load_weights(storage, stored)))
 

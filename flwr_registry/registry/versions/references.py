@@ -97,7 +97,7 @@ def describe_missing_version(reference: Reference, known: Sequence[str]) -> str:
         return f"no {kind} {wanted} of {reference.model}, which has none yet"
     near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
     if near:
-        hint = f"nearest: {', '.join(near)}"
+        hint = f"did you mean {' or '.join(near)}?"
     else:
         hint = f"the newest are {', '.join(known[:_SHOWN])}"
     return f"no {kind} {wanted} of {reference.model}; {hint}"

@@ -23,6 +23,7 @@ from flwr_registry.registry.rows.row_records import version_record
 from flwr_registry.registry.rows.run_db import RoundRow
 from flwr_registry.registry.rows.version_db import UploadRow, VersionRow
 from flwr_registry.registry.versions.registration import Registration
+from flwr_registry.registry.versions.removed_bytes import refuse_removed_bytes
 from flwr_registry.registry.versions.repeated_rounds import made_again
 from flwr_registry.registry.versions.run_recording import hold_model, save_round
 from flwr_registry.registry.versions.version_manager import SemVer
@@ -155,13 +156,15 @@ def insert_version(
     registration = reservation.registration
     round_row = _save_round_of(session, registration)
     row = _version_row(reservation, stored, round_row)
-    row.withdrawn = is_withdrawn_from_the_start(
-        session, reservation.parent_id, registration.facts
-    )
     set_metrics(session, row, registration.metrics)
     if round_row is not None and not registration.failed:
         round_row.measured_version_id = row.id
     _append_entry_of(session, registration, row, action)
+    # Only now the audit log is held, which withdrawals hold too.
+    row.withdrawn = is_withdrawn_from_the_start(
+        session, reservation.parent_id, registration.facts
+    )
+    session.flush()
     session.refresh(row)
     return row
 
@@ -181,9 +184,11 @@ def refuse_other_bytes(existing: ModelVersion, sha256: str) -> ModelVersion:
     ------
     DuplicateVersionError
         When they are others.
+    InvalidStateError
+        When they are the same, but retention removed them.
     """
     if existing.checksum == sha256:
-        return existing
+        return refuse_removed_bytes(existing)
     made_by = ""
     if existing.run_name is not None and existing.server_round is not None:
         made_by = f", by round {existing.server_round} of run {existing.run_name}"

@@ -51,8 +51,8 @@ def test_what_is_missing_is_told_with_what_comes_near(registry, add):
     add(1, version="1.4.0")
     missing = {
         "digts": "did you mean digits",
-        "digits:1.4.1": r"no version 1\.4\.1 of digits; nearest: 1\.4\.0",
-        "digits@lates": "nearest: latest",
+        "digits:1.4.1": r"no version 1\.4\.1 of digits; did you mean 1\.4\.0",
+        "digits@lates": "did you mean latest",
     }
     for reference, message in missing.items():
         with pytest.raises(ModelNotFoundError, match=message) as raised:

@@ -88,7 +88,7 @@ def test_a_missing_model_is_described_by_what_comes_near():
 
 def test_a_missing_version_is_described_by_what_comes_near():
     wanted = parse_reference("digits:1.4.1")
-    assert "nearest: 1.4.0" in describe_missing_version(wanted, ["2.0.0", "1.4.0"])
+    assert "did you mean 1.4.0" in describe_missing_version(wanted, ["2.0.0", "1.4.0"])
     far = describe_missing_version(wanted, ["222.33.0"])
     assert "the newest are 222.33.0" in far
     assert "none yet" in describe_missing_version(wanted, [])

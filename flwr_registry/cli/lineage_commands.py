@@ -1,0 +1,63 @@
+"""Commands that follow versions through their past, and compare them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from flwr_registry.cli.application import (
+    Format,
+    OutputFormat,
+    ReferenceText,
+    RegistryPlace,
+    StoragePlace,
+    app,
+    opened_registry,
+    print_json,
+    print_rich,
+)
+from flwr_registry.cli.lineage_drawing import lineage_dot, lineage_tree
+from flwr_registry.cli.rendering import diff_parts
+
+__all__ = ["diff", "lineage"]
+
+
+@app.command()
+def lineage(
+    reference: ReferenceText,
+    dot: Annotated[
+        bool, typer.Option("--dot", help="Print a graph for Graphviz.")
+    ] = False,
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+    output: Format = OutputFormat.DEFAULT,
+) -> None:
+    """Show what a version was trained from, and what was trained from it."""
+    with opened_registry(registry, storage) as opened:
+        found = opened.lineage(reference)
+        if output is OutputFormat.JSON:
+            print_json(opened, asdict(found))
+        elif dot:
+            typer.echo(lineage_dot(found))
+        else:
+            print_rich(lineage_tree(found))
+
+
+@app.command()
+def diff(
+    a: Annotated[str, typer.Argument(metavar="A", help="A version.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+    output: Format = OutputFormat.DEFAULT,
+) -> None:
+    """Compare two versions: weights, metrics, contributors, configuration."""
+    with opened_registry(registry, storage) as opened:
+        found = opened.diff(a, b)
+        if output is OutputFormat.JSON:
+            print_json(opened, {"diff": asdict(found)})
+            return
+        for part in diff_parts(found):
+            print_rich(part)

@@ -1,0 +1,130 @@
+"""What looking after stored bytes found and did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = [
+    "BytesState",
+    "Collection",
+    "Finding",
+    "RemovedBytes",
+    "Severity",
+    "Verification",
+    "VerificationSummary",
+]
+
+
+class BytesState(StrEnum):
+    """How the stored bytes of a version were found."""
+
+    SOUND = "sound"
+    DAMAGED = "damaged"
+    MISSING = "missing"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The bytes of one version, held against its SHA-256.
+
+    Attributes
+    ----------
+    reference : str
+        Of the version.
+    place : str
+        Where its bytes belong.
+    problem : str
+        What is wrong, empty when nothing is; retention removes bytes on purpose.
+    """
+
+    reference: str
+    place: str
+    state: BytesState
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationSummary:
+    """The bytes of many versions, held against their SHA-256.
+
+    Attributes
+    ----------
+    checked : int
+        How many were read.
+    problems : tuple of Verification
+        Those that are damaged or missing.
+    """
+
+    checked: int
+    problems: tuple[Verification, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedBytes:
+    """Bytes that were given up, and what they belonged to.
+
+    Attributes
+    ----------
+    reference : str or None
+        Of a version; None for bytes that belong to nothing.
+    key : str
+        Where they lay in the storage.
+    size_bytes : int
+        How many; 0 where nothing tells.
+    """
+
+    reference: str | None
+    key: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What garbage collection removed, or would remove.
+
+    Attributes
+    ----------
+    dry_run : bool
+        Nothing was changed.
+    versions : tuple of RemovedBytes
+        Versions whose bytes a policy gave up, oldest first; their rows stay.
+    orphans : tuple of RemovedBytes
+        Bytes without a version, left by crashes.
+    stale_uploads : int
+        Registrations that began long ago and never ended.
+    size_bytes : int
+        What comes back in all.
+    """
+
+    dry_run: bool
+    versions: tuple[RemovedBytes, ...]
+    orphans: tuple[RemovedBytes, ...]
+    stale_uploads: int
+    size_bytes: int
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes
+    ----------
+    subject : str
+        What it is about.
+    problem, remedy : str
+        What is wrong, and how to mend it.
+    """
+
+    severity: Severity
+    subject: str
+    problem: str
+    remedy: str

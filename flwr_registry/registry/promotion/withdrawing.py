@@ -1,0 +1,145 @@
+"""Withdrawing a node: what it had a part in is marked, and leaves production."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from flwr_registry.records import RetrainingPoint, Withdrawal, WithdrawnNode
+from flwr_registry.registry.audit_log import append_entry, hold_audit_log
+from flwr_registry.registry.lineage.contributing import affected_rows, known_node
+from flwr_registry.registry.promotion.production import move_production
+from flwr_registry.registry.rows.governance_db import WithdrawalRow
+from flwr_registry.registry.rows.json_values import plain_text
+from flwr_registry.registry.rows.model_db import ModelRow
+from flwr_registry.registry.rows.version_db import VersionRow
+
+__all__ = ["list_withdrawals", "withdraw"]
+
+
+def withdraw(
+    session: Session, names: tuple[str, ...], reason: str, actor: str
+) -> Withdrawal:
+    """Mark all that a node had a part in, over all models.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Under which the node may be recorded.
+
+    Raises
+    ------
+    NodeNotFoundError
+        When it is under none.
+    """
+    # Held in one order, and before the log: a registration that comes later sees the
+    # withdrawal, one that came earlier is seen here.
+    session.execute(select(ModelRow.id).order_by(ModelRow.id).with_for_update())
+    hold_audit_log(session)
+    node = known_node(session, names)
+    affected = affected_rows(session, node)
+    fresh = [row for row in affected if not row.withdrawn]
+    row = session.scalar(select(WithdrawalRow).where(WithdrawalRow.node_id == node))
+    repeated = row is not None
+    if row is None:
+        row = WithdrawalRow(node_id=node, actor=actor, reason=plain_text(reason))
+        session.add(row)
+    for version in fresh:
+        version.withdrawn = True
+    session.flush()
+    for model in dict.fromkeys(version.model.name for version in fresh):
+        _audit(session, model, node, fresh, reason, actor)
+    demoted = _demote(session, affected, reason or f"node {node} is withdrawn", actor)
+    return Withdrawal(
+        node=_record(row),
+        repeated=repeated,
+        affected=tuple(map(_reference, affected)),
+        newly_marked=len(fresh),
+        demoted=tuple(demoted),
+        retraining=_retraining(session, affected),
+    )
+
+
+def list_withdrawals(session: Session) -> list[WithdrawnNode]:
+    """List the nodes that were withdrawn, the last one first."""
+    query = select(WithdrawalRow).order_by(WithdrawalRow.id.desc())
+    return [_record(row) for row in session.scalars(query)]
+
+
+def _audit(
+    session: Session,
+    model: str,
+    node: str,
+    fresh: Sequence[VersionRow],
+    reason: str,
+    actor: str,
+) -> None:
+    marked = [each.version for each in fresh if each.model.name == model]
+    append_entry(
+        session,
+        action="withdraw_node",
+        actor=actor,
+        model=model,
+        reason=reason,
+        details={"node": node, "versions": marked},
+    )
+
+
+def _demote(
+    session: Session, affected: Sequence[VersionRow], reason: str, actor: str
+) -> list[str]:
+    in_production = [row for row in affected if row.is_production]
+    for row in in_production:
+        move_production(
+            session,
+            action="withdraw",
+            model_id=row.model_id,
+            to=None,
+            reverted=True,
+            actor=actor,
+            reason=reason,
+        )
+    return [_reference(row) for row in in_production]
+
+
+def _retraining(
+    session: Session, affected: Sequence[VersionRow]
+) -> tuple[RetrainingPoint, ...]:
+    """Name for each end of a branch where to go on in its place."""
+    by_id = {row.id: row for row in affected}
+    parents = {row.parent_id for row in affected}
+    starts: dict[int | None, str | None] = {None: None}
+    points = []
+    for head in (row for row in affected if row.id not in parents):
+        above = _above(by_id, head)
+        if above not in starts:
+            starts[above] = _newest_usable(session, above)
+        points.append(RetrainingPoint(_reference(head), starts[above]))
+    return tuple(points)
+
+
+def _above(by_id: Mapping[int, VersionRow], row: VersionRow) -> int | None:
+    """Return the first ancestor that is not affected."""
+    while row.parent_id is not None and row.parent_id in by_id:
+        row = by_id[row.parent_id]
+    return row.parent_id
+
+
+def _newest_usable(session: Session, version_id: int | None) -> str | None:
+    while version_id is not None:
+        row = session.get_one(VersionRow, version_id)
+        failed = row.status == "failed"
+        if not (failed or row.withdrawn or row.bytes_removed_at):
+            return _reference(row)
+        version_id = row.parent_id
+    return None
+
+
+def _reference(row: VersionRow) -> str:
+    return f"{row.model.name}:{row.version}"
+
+
+def _record(row: WithdrawalRow) -> WithdrawnNode:
+    return WithdrawnNode(row.node_id, row.actor, row.reason, row.created_at)

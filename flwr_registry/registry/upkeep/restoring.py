@@ -1,0 +1,38 @@
+"""Making the database anew from the checkpoints of a storage."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from flwr_registry.checkpointing import CheckpointContent
+from flwr_registry.registry.steps import Steps, byte_work, write
+from flwr_registry.registry.upkeep.checkpoint_keys import each_manifest
+from flwr_registry.registry.versions.rebuilding import restore_run
+from flwr_registry.storage import StorageBackend
+
+__all__ = ["rebuild"]
+
+
+def rebuild(storage: StorageBackend) -> Steps[list[str]]:
+    """Write the rows that are lost; return the references of the versions."""
+    contents = yield from byte_work(partial(_newest_contents, storage))
+    restored: list[str] = []
+    for content in contents:
+        restored += yield from write(partial(_restored, content=content))
+    return restored
+
+
+def _newest_contents(storage: StorageBackend) -> list[CheckpointContent]:
+    """Return what each start of a run last told of itself."""
+    newest: dict[str, CheckpointContent] = {}
+    for folder, _, manifest, _ in each_manifest(storage):
+        if manifest is not None:
+            newest[folder] = manifest.content
+    return list(newest.values())
+
+
+def _restored(session: Session, *, content: CheckpointContent) -> list[str]:
+    versions = restore_run(session, content)
+    return [f"{content.model}:{version}" for version in versions]

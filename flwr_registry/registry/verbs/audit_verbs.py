@@ -1,0 +1,80 @@
+"""Reading and checking the audit log."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TextIO
+
+from flwr_registry.registry.audit_log import AuditCheck, AuditEntry, list_entries
+from flwr_registry.registry.audit_reading import export_audit, verify_audit
+from flwr_registry.registry.awaited_registry import AwaitedRegistry
+from flwr_registry.registry.blocking_registry import BlockingRegistry
+from flwr_registry.registry.steps import read
+
+__all__ = ["AsyncAuditVerbs", "AuditVerbs"]
+
+
+class AuditVerbs(BlockingRegistry):
+    """The verbs that read what was changed."""
+
+    def audit(
+        self,
+        model: str | None = None,
+        *,
+        action: str | None = None,
+        limit: int | None = 100,
+    ) -> builtins.list[AuditEntry]:
+        """List the changes of the registry, newest first.
+
+        Parameters
+        ----------
+        model, action : str, optional
+            Only of this model, only this verb, such as ``"promote"``.
+        limit : int, optional
+            At most so many; None for all.
+        """
+        return self._run(
+            read(lambda s: list_entries(s, model=model, action=action, limit=limit))
+        )
+
+    def verify_audit(self, *, expect_hash: str | None = None) -> AuditCheck:
+        """Find entries that were edited, removed, added or put elsewhere.
+
+        Parameters
+        ----------
+        expect_hash : str, optional
+            `newest_hash` of an earlier check, kept elsewhere: without it nobody can see
+            from the log alone that its newest entries were cut off.
+        """
+        return self._run(verify_audit(expect_hash))
+
+    def export_audit(self, file: TextIO) -> int:
+        """Write all entries as lines of JSON, oldest first; return how many.
+
+        Each line holds all that its hash is computed over.
+        """
+        return self._run(export_audit(file))
+
+
+class AsyncAuditVerbs(AwaitedRegistry):
+    """The verbs of `AuditVerbs`, awaited."""
+
+    async def audit(
+        self,
+        model: str | None = None,
+        *,
+        action: str | None = None,
+        limit: int | None = 100,
+    ) -> builtins.list[AuditEntry]:
+        """List the changes of the registry; see `ModelRegistry.audit`."""
+        return await self._run(
+            read(lambda s: list_entries(s, model=model, action=action, limit=limit))
+        )
+
+    async def verify_audit(self, *, expect_hash: str | None = None) -> AuditCheck:
+        """Check the audit log; see `ModelRegistry.verify_audit`."""
+        return await self._run(verify_audit(expect_hash))
+
+    async def export_audit(self, file: TextIO) -> int:
+        """Write all entries as lines of JSON; see `ModelRegistry.export_audit`."""
+        return await self._run(export_audit(file))

@@ -1,0 +1,104 @@
+"""What is wrong is found, and each finding says how to mend it."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from registry.samples import facts_of
+
+from flwr_registry.checkpointing import CheckpointContent, CheckpointManager
+from flwr_registry.records import Severity, StoredObject
+
+
+@pytest.fixture
+def three(registry, add, start):
+    run = start()
+    for n in range(3):
+        add(n, run=run, facts=facts_of(n + 1))
+    return registry
+
+
+def found(registry, **how):
+    return {each.subject: each for each in registry.doctor(**how)}
+
+
+def path_of(registry, version):
+    return Path(registry.storage.url) / registry.get(version).storage_path
+
+
+def test_a_sound_registry_has_no_finding(three):
+    three.promote("digits:1.0.0")
+    assert three.doctor() == three.doctor(deep=True) == []
+
+
+def test_missing_and_damaged_bytes(three):
+    os.remove(path_of(three, "digits:1.1.0"))
+    path_of(three, "digits:1.2.0").write_bytes(b"something else")
+    shallow = found(three)
+    assert set(shallow) == {"digits:1.1.0"}
+    assert shallow["digits:1.1.0"].severity is Severity.ERROR
+    assert "backup" in shallow["digits:1.1.0"].remedy
+    assert set(found(three, deep=True)) == {"digits:1.1.0", "digits:1.2.0"}
+    assert three.get("digits:1.2.0").damaged_at is not None
+
+
+def test_damage_in_production_is_mended_by_a_rollback(three):
+    three.promote("digits:1.2.0")
+    path_of(three, "digits:1.2.0").write_bytes(b"something else")
+    three.verify("digits@production")
+    assert found(three)["digits:1.2.0"].remedy == "flwr-registry rollback digits"
+
+
+def test_orphans_and_stale_uploads(three, sql):
+    version = three.get("digits")
+    orphan = Path(three.storage.url) / "models/digits/1.7.0/0123456789ab.safetensors"
+    orphan.parent.mkdir()
+    orphan.write_bytes(b"1")
+    sql(
+        "INSERT INTO uploads (model_id, major, minor, patch, fingerprint, failed, "
+        "storage_prefix, created_at) SELECT id, 1, 9, 0, '', :no, "
+        "'models/digits/1.9.0', :at FROM registered_models",
+        no=False,
+        at=version.created_at - timedelta(days=2),
+    )
+    findings = found(three)
+    assert set(findings) == {"1 files", "models/digits/1.9.0"}
+    assert {each.remedy for each in findings.values()} == {"flwr-registry gc"}
+    three.gc()
+    assert three.doctor() == []
+
+
+def test_aliases_to_what_is_gone(three, sql):
+    three.set_alias("digits", "trial", "1.1.0")
+    sql("UPDATE model_versions SET withdrawn = :yes WHERE version = '1.1.0'", yes=True)
+    assert "alias set digits trial" in found(three)["digits@trial"].remedy
+
+
+def test_checkpoints_that_are_damaged_or_lost_their_weights(three):
+    version = three.get("digits:1.1.0")
+    stored = StoredObject(
+        version.storage_path, version.file_size_bytes, version.checksum
+    )
+    manager = CheckpointManager(three.storage, "trial")
+    for server_round in (1, 2):
+        content = CheckpointContent(
+            server_round=server_round, model="digits", version="1.1.0", weights=stored
+        )
+        manager.save(content)
+    folder = Path(three.storage.url) / "checkpoints/trial/round_000001"
+    (folder / "manifest.json").write_text("{}")
+    os.remove(path_of(three, "digits:1.1.0"))
+    findings = found(three)
+    assert "damaged" in findings["checkpoint trial/1"].problem
+    assert "weights are gone" in findings["checkpoint trial/2"].problem
+
+
+def test_a_broken_audit_log(three, sql, backend):
+    if backend == "sqlite":
+        for row in sql("SELECT name FROM sqlite_master WHERE type = 'trigger'"):
+            sql(f"DROP TRIGGER {row['name']}")
+    else:
+        sql("ALTER TABLE model_audit_logs DISABLE TRIGGER USER")
+    sql("UPDATE model_audit_logs SET actor = 'eve' WHERE id = 2")
+    assert "edited" in found(three)["audit log"].problem
