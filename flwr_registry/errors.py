@@ -17,6 +17,7 @@
     ├── IntegrityError              stored bytes are not those that were registered
     │   └── WeightsFormatError      a file that is no sound safetensors file
     ├── ValidationError             a model failed validation and ``on_invalid="raise"``
+    ├── ExportError                 a version that cannot be brought out or in
     ├── CheckpointError             a checkpoint that cannot be read or does not fit
     │   └── ResumeError             a run that cannot go on without being wrong
     ├── StorageError                the storage refused or failed
@@ -37,6 +38,7 @@ __all__ = [
     "CheckpointError",
     "DatabaseError",
     "DuplicateVersionError",
+    "ExportError",
     "IntegrityError",
     "InvalidNameError",
     "InvalidReferenceError",
@@ -188,6 +190,10 @@ class ValidationError(RegistryError):
     def __init__(self, message: str, *, errors: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.errors = tuple(errors)
+
+
+class ExportError(RegistryError):
+    """A version cannot be brought out or in this way; nothing was changed."""
 
 
 class CheckpointError(RegistryError):

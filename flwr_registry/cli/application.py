@@ -109,9 +109,11 @@ def main(
 
 
 @contextmanager
-def opened_registry(url: str | None, storage: str | None) -> Iterator[ModelRegistry]:
+def opened_registry(
+    url: str | None, storage: str | None, *, create: bool = False
+) -> Iterator[ModelRegistry]:
     """Open the registry that the options name; its errors end the command."""
-    with errors_reported(), ModelRegistry(url, storage, create=False) as opened:
+    with errors_reported(), ModelRegistry(url, storage, create=create) as opened:
         yield opened
 
 

@@ -3,6 +3,7 @@
 from flwr_registry.registry.async_model_registry import AsyncModelRegistry
 from flwr_registry.registry.database.locations import Places, resolve_places
 from flwr_registry.registry.database.schema import upgrade_database
+from flwr_registry.registry.exchange.exporting import ExportFormat
 from flwr_registry.registry.model_registry import ModelRegistry
 from flwr_registry.registry.promotion.gates import (
     BetterThanProduction,
@@ -13,6 +14,7 @@ from flwr_registry.registry.promotion.gates import (
     PromotionGate,
 )
 from flwr_registry.registry.rows.json_values import to_json
+from flwr_registry.registry.versions.actors import current_actor
 from flwr_registry.registry.versions.node_names import NodeNames
 from flwr_registry.registry.versions.references import Reference, parse_reference
 from flwr_registry.registry.versions.version_manager import SemVer
@@ -20,6 +22,7 @@ from flwr_registry.registry.versions.version_manager import SemVer
 __all__ = [
     "AsyncModelRegistry",
     "BetterThanProduction",
+    "ExportFormat",
     "FewestContributors",
     "MetricAtLeast",
     "MetricAtMost",
@@ -30,6 +33,7 @@ __all__ = [
     "PromotionGate",
     "Reference",
     "SemVer",
+    "current_actor",
     "parse_reference",
     "resolve_places",
     "to_json",

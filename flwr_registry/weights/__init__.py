@@ -5,6 +5,7 @@ from flwr_registry.weights.architecture import (
     TensorSpec,
     counters_to_cast_back,
 )
+from flwr_registry.weights.model_files import ModelFile, read_model_file
 from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.npy_images import NpyImages, load_npy_images
 from flwr_registry.weights.safetensors_file import decode, encode
@@ -18,6 +19,7 @@ from flwr_registry.weights.tensor_comparison import compare_stored
 
 __all__ = [
     "Architecture",
+    "ModelFile",
     "NpyImages",
     "TensorSpec",
     "Weights",
@@ -28,6 +30,7 @@ __all__ = [
     "load_npy_images",
     "load_verified",
     "load_weights",
+    "read_model_file",
     "save_weights",
     "verify_stored",
 ]

@@ -2,15 +2,141 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+from flwr_registry.records import ModelVersion
 from flwr_registry.registry.awaited_registry import AwaitedRegistry
 from flwr_registry.registry.blocking_registry import BlockingRegistry
+from flwr_registry.registry.exchange.exporting import export
+from flwr_registry.registry.exchange.importing import import_bundle
+from flwr_registry.registry.exchange.mlflow_export import MlflowVersion, to_mlflow
 
 __all__ = ["AsyncExchangeVerbs", "ExchangeVerbs"]
+
+AnyPath = str | os.PathLike[str]
 
 
 class ExchangeVerbs(BlockingRegistry):
     """The verbs that bring versions in and out."""
 
+    def export(
+        self,
+        reference: str,
+        path: AnyPath,
+        *,
+        to: str = "safetensors",
+        overwrite: bool = False,
+    ) -> Path:
+        """Write a version into a file, verified on the way; it appears whole.
+
+        Parameters
+        ----------
+        path : str or path
+            Of the file; of a folder for ``"huggingface"``.
+        to : {"safetensors", "torch", "huggingface", "bundle"}
+            The stored file as it is; a state dict for ``torch.load`` with
+            ``weights_only=True``; a folder with weights, ``config.json`` and a model
+            card; or one file that `import_bundle` of another registry takes in.
+        overwrite : bool
+            Replace what is there.
+
+        Raises
+        ------
+        ExportError
+            When the place is taken, or the format cannot hold the version.
+        IntegrityError, StorageError
+            When the stored bytes are damaged or gone.
+        InvalidStateError
+            When retention removed them.
+        """
+        place = Path(path).expanduser()
+        return self._run(
+            export(self.storage, reference, place, to, overwrite=overwrite)
+        )
+
+    def import_bundle(self, path: AnyPath, *, model: str | None = None) -> ModelVersion:
+        """Register the version in a bundle, with its round, metrics and contributors.
+
+        Its digest is checked, its number kept, and its parent linked where this
+        registry has it with the same bytes. Repeated, it changes nothing. It is a
+        candidate, whatever it was where it came from.
+
+        Parameters
+        ----------
+        model : str, optional
+            Another name for the model.
+
+        Raises
+        ------
+        ExportError, IntegrityError
+            When it is no sound bundle.
+        DuplicateVersionError
+            When its number is taken by other bytes.
+        """
+        return self._run(import_bundle(self.storage, Path(path).expanduser(), model))
+
+    def to_mlflow(
+        self,
+        reference: str,
+        *,
+        tracking_uri: str | None = None,
+        experiment: str | None = None,
+        name: str | None = None,
+    ) -> MlflowVersion:
+        """Copy a version with metrics, parameters and lineage into MLflow.
+
+        Parameters
+        ----------
+        tracking_uri : str, optional
+            Of the tracking server or store; by default MLflow's own.
+        experiment, name : str, optional
+            Of experiment and registered model; by default the model's name.
+
+        Raises
+        ------
+        ExportError
+            When MLflow is not installed (the extra ``mlflow``), or refuses.
+        """
+        return self._run(
+            to_mlflow(self.storage, reference, tracking_uri, experiment, name)
+        )
+
 
 class AsyncExchangeVerbs(AwaitedRegistry):
     """The verbs of `ExchangeVerbs`, awaited."""
+
+    async def export(
+        self,
+        reference: str,
+        path: AnyPath,
+        *,
+        to: str = "safetensors",
+        overwrite: bool = False,
+    ) -> Path:
+        """Write a version into a file; see `ModelRegistry.export`."""
+        place = Path(path).expanduser()
+        return await self._run(
+            export(self.storage, reference, place, to, overwrite=overwrite)
+        )
+
+    async def import_bundle(
+        self, path: AnyPath, *, model: str | None = None
+    ) -> ModelVersion:
+        """Register the version in a bundle; see `ModelRegistry.import_bundle`."""
+        return await self._run(
+            import_bundle(self.storage, Path(path).expanduser(), model)
+        )
+
+    async def to_mlflow(
+        self,
+        reference: str,
+        *,
+        tracking_uri: str | None = None,
+        experiment: str | None = None,
+        name: str | None = None,
+    ) -> MlflowVersion:
+        """Copy a version into MLflow; see `ModelRegistry.to_mlflow`."""
+        return await self._run(
+            to_mlflow(self.storage, reference, tracking_uri, experiment, name)
+        )

@@ -134,8 +134,9 @@ class RecordingVerbs(BlockingRegistry):
 
         Parameters
         ----------
-        weights : Weights, mapping of arrays or tensors, or torch module
-            Stored bit for bit.
+        weights : Weights, mapping of arrays or tensors, torch module, bytes or path
+            Stored bit for bit. Of files, those of safetensors are stored as they are;
+            torch state dicts, ``.npz`` archives and XGBoost's JSON are read.
         model : str
             The model's name.
         version : str, optional
@@ -170,7 +171,10 @@ class RecordingVerbs(BlockingRegistry):
         ModelNotFoundError
             When the parent is unknown.
         ValidationError
-            When a minor or patch is wanted for another architecture.
+            When a minor or patch is wanted for another architecture, or weights that
+            come from no round are unfit and `errors` does not say so.
+        WeightsFormatError, OSError
+            When a file cannot be read.
         StorageError, DatabaseError
             When saving failed; nothing half-written is visible.
         """

@@ -15,15 +15,13 @@ from flwr_registry.records import (
     RunProvenance,
     VersionMetadata,
 )
-from flwr_registry.registry.rows.row_records import run_record
-from flwr_registry.registry.rows.run_db import RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.versions.metrics import collect_metrics
 from flwr_registry.registry.versions.registration import Registration
 from flwr_registry.registry.versions.run_recording import (
+    find_or_start_run,
     hold_model,
     save_round,
-    start_run,
 )
 from flwr_registry.registry.versions.version_manager import parse_version
 from flwr_registry.registry.versions.version_writing import (
@@ -59,7 +57,8 @@ def restore_run(session: Session, content: CheckpointContent) -> list[str]:
     }
     if not lost:
         return []
-    run = _run_of(session, content)
+    provenance = content.provenance or RunProvenance("unknown", content.model)
+    run = find_or_start_run(session, provenance)
     for number, finished in sorted(content.rounds.items()):
         facts = _facts_of(content, number, finished)
         metrics = _metrics_of(content, number)
@@ -98,21 +97,6 @@ def _insert(
     parent_id = known[parent] if parent is not None else None
     reserved = Reservation(0, model_id, number, parent_id, parent, registration)
     return insert_version(session, reserved, finished.weights, action="restore")
-
-
-def _run_of(session: Session, content: CheckpointContent) -> Run:
-    provenance = content.provenance or RunProvenance("unknown", content.model)
-    query = (
-        select(RunRow)
-        .where(
-            RunRow.name == provenance.name,
-            RunRow.flwr_run_id == provenance.flwr_run_id,
-        )
-        .order_by(RunRow.id)
-        .limit(1)
-    )
-    row = session.scalar(query)
-    return run_record(row) if row is not None else start_run(session, provenance)
 
 
 def _facts_of(

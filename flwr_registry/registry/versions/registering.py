@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from flwr_registry.errors import RegistryError
+from flwr_registry.errors import RegistryError, ValidationError
 from flwr_registry.records import ModelVersion, StoredObject
 from flwr_registry.registry.steps import Steps, byte_work, write
 from flwr_registry.registry.versions.registration import Registration
@@ -18,7 +19,14 @@ from flwr_registry.registry.versions.version_writing import (
     reserve_version,
 )
 from flwr_registry.storage import Content, StorageBackend, digest_of
-from flwr_registry.weights import Architecture, Weights, encode
+from flwr_registry.validation import Candidate, ModelValidator
+from flwr_registry.weights import (
+    Architecture,
+    ModelFile,
+    Weights,
+    encode,
+    read_model_file,
+)
 
 __all__ = ["register", "register_source"]
 
@@ -33,17 +41,44 @@ def register_source(
 
     Parameters
     ----------
-    source : Weights, mapping of arrays or tensors, or torch module
+    source : Weights, mapping of arrays or tensors, torch module, bytes or path
         What shall be registered.
     reference : Architecture or None
         Where it has integers, floats of the weights count as averaged counters.
     **said
         As `Registration.checked` takes them.
+
+    Raises
+    ------
+    ValidationError
+        When the weights are unfit and the caller does not say so; nothing was written.
     """
-    weights = Weights.of(source)
-    fingerprint = Architecture.of(weights, reference).fingerprint
+    # Names and numbers first: they are cheaper to check than files.
+    Registration.checked(fingerprint="", **said)
+    model = yield from byte_work(partial(_model_of, source))
+    if said["facts"] is None and not said["errors"]:
+        yield from byte_work(partial(_refuse_unfit, model.weights))
+    fingerprint = Architecture.of(model.weights, reference).fingerprint
     registration = Registration.checked(fingerprint=fingerprint, **said)
-    return (yield from register(storage, registration, encode(weights)))
+    return (yield from register(storage, registration, model.content))
+
+
+def _model_of(source: Any) -> ModelFile:
+    if isinstance(source, bytes | bytearray | memoryview | str | os.PathLike):
+        return read_model_file(source)
+    weights = Weights.of(source)
+    return ModelFile(weights, encode(weights))
+
+
+def _refuse_unfit(weights: Weights) -> None:
+    """Validate what no strategy has validated before."""
+    errors = ModelValidator().model_errors(Candidate(weights))
+    if errors:
+        raise ValidationError(
+            f"the weights are not registered: {'; '.join(errors)}. To keep them all "
+            "the same, say errors=[...]: they are recorded as failed",
+            errors=errors,
+        )
 
 
 def register(

@@ -31,7 +31,14 @@ from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.versions.metrics import collect_metrics
 from flwr_registry.registry.versions.version_metrics import set_metrics
 
-__all__ = ["hold_model", "record_round", "save_metrics", "save_round", "start_run"]
+__all__ = [
+    "find_or_start_run",
+    "hold_model",
+    "record_round",
+    "save_metrics",
+    "save_round",
+    "start_run",
+]
 
 _NAMES = ("name", "model")
 
@@ -78,6 +85,23 @@ def start_run(session: Session, provenance: RunProvenance) -> Run:
     )
     session.refresh(row)
     return run_record(row)
+
+
+def find_or_start_run(session: Session, provenance: RunProvenance) -> Run:
+    """Return the run that is known under name and Flower's id, else record it."""
+    query = (
+        select(RunRow)
+        .join(ModelRow, ModelRow.id == RunRow.model_id)
+        .where(
+            RunRow.name == provenance.name,
+            RunRow.flwr_run_id == provenance.flwr_run_id,
+            ModelRow.name == provenance.model,
+        )
+        .order_by(RunRow.id)
+        .limit(1)
+    )
+    row = session.scalar(query)
+    return run_record(row) if row is not None else start_run(session, provenance)
 
 
 def save_round(

@@ -1,0 +1,162 @@
+"""Weights in files of other programs, recognised by their content."""
+
+from __future__ import annotations
+
+import io
+import json
+import mmap
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flwr_registry.errors import WeightsFormatError
+from flwr_registry.storage import Content
+from flwr_registry.weights.named_arrays import Weights
+from flwr_registry.weights.safetensors_file import SLICE_BYTES, decode, encode
+from flwr_registry.weights.safetensors_header import LENGTH_BYTES
+
+__all__ = ["ModelFile", "read_model_file"]
+
+_FORMS = "a safetensors file, a torch state dict, an .npz archive or an XGBoost model"
+
+Source = bytes | bytearray | memoryview | str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What a file holds, and what of it is to be stored.
+
+    Attributes
+    ----------
+    weights : Weights
+        Views of the file where it is a safetensors file.
+    content : Content
+        Such a file as it is, byte for byte; of others the weights laid out as one.
+    """
+
+    weights: Weights
+    content: Content
+
+
+def read_model_file(source: Source) -> ModelFile:
+    """Read weights from bytes, or from the file at a path.
+
+    Nothing is ever unpickled: torch files are read with ``weights_only=True``, archives
+    without objects.
+
+    Raises
+    ------
+    WeightsFormatError
+        For a file that is damaged, or of another kind.
+    OSError
+        When the file cannot be read.
+    """
+    if isinstance(source, str | os.PathLike):
+        path = Path(source).expanduser()
+        try:
+            return _recognised(_mapped(path))
+        except WeightsFormatError as error:
+            raise WeightsFormatError(f"{path}: {error}") from error
+    return _recognised(memoryview(source))
+
+
+def _mapped(path: Path) -> memoryview:
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            raise WeightsFormatError("it is empty")
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _recognised(data: memoryview) -> ModelFile:
+    start = bytes(data[:16])
+    if start.startswith(b"PK"):
+        weights = _from_archive(data)
+    elif start[:1] == b"{" and not _is_header_length(data):
+        weights = _from_json(data)
+    elif start[8:9] == b"{":
+        return ModelFile(decode(data), _FileContent(data))
+    elif start.startswith((b"\x80\x02", b"\x80\x04")):
+        weights = _from_torch(data)
+    else:
+        raise WeightsFormatError(f"it is none of {_FORMS}")
+    return ModelFile(weights, encode(weights))
+
+
+@dataclass(frozen=True, slots=True)
+class _FileContent:
+    """A file's bytes, to be stored as they are."""
+
+    data: memoryview
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the file."""
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for start in range(0, len(self.data), SLICE_BYTES):
+            yield self.data[start : start + SLICE_BYTES]
+
+
+def _from_archive(data: memoryview) -> Weights:
+    """Read a zip: numpy's, or torch's."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise WeightsFormatError("it is a damaged archive") from error
+    if any(name.endswith("data.pkl") for name in names):
+        return _from_torch(data)
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return Weights({name: arrays[name] for name in arrays.files})
+    except (ValueError, OSError, zipfile.BadZipFile, KeyError) as error:
+        raise WeightsFormatError(f"it is no sound .npz archive: {error}") from error
+
+
+def _from_torch(data: memoryview) -> Weights:
+    try:
+        import torch
+    except ImportError as error:
+        raise WeightsFormatError(
+            "it is a torch file, and torch is not installed: pip install "
+            "'flwr-registry[torch]'"
+        ) from error
+    try:
+        loaded: Any = torch.load(
+            io.BytesIO(data), map_location="cpu", weights_only=True
+        )
+    except Exception as error:
+        # torch raises whatever comes; nothing of a damaged or hostile file was run.
+        raise WeightsFormatError(
+            "torch refuses it with weights_only=True; save the state dict alone: "
+            "torch.save(model.state_dict(), path)"
+        ) from error
+    if not isinstance(loaded, dict) or not all(
+        torch.is_tensor(value) for value in loaded.values()
+    ):
+        raise WeightsFormatError(
+            "it holds no state dict of tensors: torch.save(model.state_dict(), path)"
+        )
+    return Weights.of(loaded)
+
+
+def _from_json(data: memoryview) -> Weights:
+    """Keep an XGBoost model as the bytes that it is."""
+    try:
+        model = json.loads(bytes(data))
+    except (ValueError, RecursionError) as error:
+        raise WeightsFormatError("it is damaged JSON") from error
+    if not isinstance(model, dict) or "learner" not in model:
+        raise WeightsFormatError(f"it is JSON, but none of {_FORMS}")
+    return Weights({"0": np.frombuffer(data, np.uint8)}, opaque=True)
+
+
+def _is_header_length(data: memoryview) -> bool:
+    """Tell whether the first bytes are the length of a safetensors header."""
+    return int.from_bytes(data[:LENGTH_BYTES], "little") <= len(data)
