@@ -10,6 +10,7 @@ from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.npy_images import NpyImages, load_npy_images
 from flwr_registry.weights.safetensors_file import decode, encode
 from flwr_registry.weights.stored_weights import (
+    copy_verified,
     load_verified,
     load_weights,
     save_weights,
@@ -24,6 +25,7 @@ __all__ = [
     "TensorSpec",
     "Weights",
     "compare_stored",
+    "copy_verified",
     "counters_to_cast_back",
     "decode",
     "encode",

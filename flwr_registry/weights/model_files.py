@@ -24,6 +24,9 @@ __all__ = ["ModelFile", "read_model_file"]
 
 _FORMS = "a safetensors file, a torch state dict, an .npz archive or an XGBoost model"
 
+_UBJSON = b"{L" + (7).to_bytes(8) + b"learner"
+"""How XGBoost's binary form begins: an object whose first key is ``learner``."""
+
 Source = bytes | bytearray | memoryview | str | os.PathLike[str]
 
 
@@ -76,6 +79,8 @@ def _recognised(data: memoryview) -> ModelFile:
     start = bytes(data[:16])
     if start.startswith(b"PK"):
         weights = _from_archive(data)
+    elif data[: len(_UBJSON)] == _UBJSON:
+        weights = _opaque(data)
     elif start[:1] == b"{" and not _is_header_length(data):
         weights = _from_json(data)
     elif start[8:9] == b"{":
@@ -103,17 +108,46 @@ class _FileContent:
             yield self.data[start : start + SLICE_BYTES]
 
 
+class _ViewReader(io.RawIOBase):
+    """A file over bytes that are in memory or mapped; nothing is copied ahead."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        starts = {os.SEEK_CUR: self._position, os.SEEK_END: len(self._data)}
+        self._position = max(0, starts.get(whence, 0) + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._data[self._position : self._position + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+
+def _file_of(data: memoryview) -> io.BufferedReader:
+    return io.BufferedReader(_ViewReader(data))
+
+
 def _from_archive(data: memoryview) -> Weights:
     """Read a zip: numpy's, or torch's."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(_file_of(data)) as archive:
             names = archive.namelist()
     except zipfile.BadZipFile as error:
         raise WeightsFormatError("it is a damaged archive") from error
     if any(name.endswith("data.pkl") for name in names):
         return _from_torch(data)
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        with np.load(_file_of(data), allow_pickle=False) as arrays:
             return Weights({name: arrays[name] for name in arrays.files})
     except (ValueError, OSError, zipfile.BadZipFile, KeyError) as error:
         raise WeightsFormatError(f"it is no sound .npz archive: {error}") from error
@@ -128,9 +162,7 @@ def _from_torch(data: memoryview) -> Weights:
             "'flwr-registry[torch]'"
         ) from error
     try:
-        loaded: Any = torch.load(
-            io.BytesIO(data), map_location="cpu", weights_only=True
-        )
+        loaded: Any = torch.load(_file_of(data), map_location="cpu", weights_only=True)
     except Exception as error:
         # torch raises whatever comes; nothing of a damaged or hostile file was run.
         raise WeightsFormatError(
@@ -154,6 +186,10 @@ def _from_json(data: memoryview) -> Weights:
         raise WeightsFormatError("it is damaged JSON") from error
     if not isinstance(model, dict) or "learner" not in model:
         raise WeightsFormatError(f"it is JSON, but none of {_FORMS}")
+    return _opaque(data)
+
+
+def _opaque(data: memoryview) -> Weights:
     return Weights({"0": np.frombuffer(data, np.uint8)}, opaque=True)
 
 

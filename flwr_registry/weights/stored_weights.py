@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from flwr_registry.errors import IntegrityError, StorageError, WeightsFormatError
@@ -12,7 +13,13 @@ from flwr_registry.storage import StorageBackend
 from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.safetensors_file import SLICE_BYTES, decode, encode
 
-__all__ = ["load_verified", "load_weights", "save_weights", "verify_stored"]
+__all__ = [
+    "copy_verified",
+    "load_verified",
+    "load_weights",
+    "save_weights",
+    "verify_stored",
+]
 
 
 def save_weights(storage: StorageBackend, key: str, weights: Weights) -> StoredObject:
@@ -63,7 +70,8 @@ def load_verified(storage: StorageBackend, stored: StoredObject) -> bytearray:
         When they cannot be read.
     """
     buffer = bytearray(stored.size_bytes)
-    _verify(storage, stored, memoryview(buffer))
+    for _ in _verified(storage, stored, memoryview(buffer)):
+        pass
     return buffer
 
 
@@ -75,23 +83,49 @@ def verify_stored(storage: StorageBackend, stored: StoredObject) -> None:
     ObjectNotFoundError, IntegrityError, StorageError
         As `load_verified` does.
     """
-    _verify(storage, stored, None)
+    for _ in _verified(storage, stored, None):
+        pass
 
 
-def _verify(
+def copy_verified(
+    storage: StorageBackend, stored: StoredObject, target: BinaryIO
+) -> None:
+    """Copy an object in constant memory; it is whole only when nothing is raised.
+
+    Raises
+    ------
+    ObjectNotFoundError, IntegrityError, StorageError
+        As `load_verified` does.
+    OSError
+        When `target` cannot be written.
+    """
+    for piece in _verified(storage, stored, None):
+        target.write(piece)
+
+
+def _verified(
     storage: StorageBackend,
     stored: StoredObject,
     whole: memoryview | None,
-) -> None:
+) -> Iterator[memoryview]:
+    """Give the slices of an object, and raise after the last if they are others.
+
+    Without room for all of it, each slice overwrites the one before.
+    """
+    digest = hashlib.sha256()
     try:
         with storage.open(stored.key) as file:
-            sha256 = _hash(file, stored.size_bytes, whole)
+            for piece in _slices(file, stored.size_bytes, whole):
+                digest.update(piece)
+                yield piece
+            sound = file.tell() == stored.size_bytes
     except OSError as error:
         raise StorageError(
             f"cannot read {stored.key} in {storage.url}: {error}", key=stored.key
         ) from error
-    if sha256 != stored.sha256:
-        found = f"SHA-256 {sha256[:12]}" if sha256 else "another length"
+    sha256 = digest.hexdigest()
+    if not sound or sha256 != stored.sha256:
+        found = f"SHA-256 {sha256[:12]}" if sound else "another length"
         raise IntegrityError(
             f"{stored.key} in {storage.url} is damaged: it has {found}, saved were "
             f"{stored.size_bytes} bytes with SHA-256 {stored.sha256[:12]}",
@@ -99,20 +133,19 @@ def _verify(
         )
 
 
-def _hash(file: BinaryIO, size_bytes: int, whole: memoryview | None) -> str:
-    """Hash a file of a known length; nothing is read when it has another one.
-
-    Without room for all of it, each slice overwrites the one before.
-    """
+def _slices(
+    file: BinaryIO, size_bytes: int, whole: memoryview | None
+) -> Iterator[memoryview]:
+    """Read a file of a known length; nothing of it when it has another one."""
     if file.seek(0, os.SEEK_END) != size_bytes:
-        return ""
+        return
     file.seek(0)
-    slice_view = memoryview(bytearray(min(size_bytes, SLICE_BYTES)))
-    digest, filled = hashlib.sha256(), 0
+    room = memoryview(bytearray(min(size_bytes, SLICE_BYTES)))
+    filled = 0
     while True:
-        into = slice_view if whole is None else whole[filled : filled + SLICE_BYTES]
+        into = room if whole is None else whole[filled : filled + SLICE_BYTES]
         count = file.readinto(into)  # type: ignore[attr-defined]
         if not count:
-            return digest.hexdigest() if filled == size_bytes else ""
-        digest.update(into[:count])
+            return
         filled += count
+        yield into[:count]

@@ -83,6 +83,7 @@ def _generators_are_left_as_they_were():
     np.random.set_state(before[1])
 
 
+@pytest.mark.slow
 @every_entry
 def test_the_next_round_from_a_checkpoint_is_that_of_the_run(entry, tmp_path):
     manager = recorded(entry, tmp_path)

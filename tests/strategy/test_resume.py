@@ -24,9 +24,11 @@ EVERY_ROUND = range(1, ROUNDS + 1)
 def rotated():
     """Each strategy at two points; together they take all points and all rounds."""
     rounds, points = itertools.cycle((4, 1, 6, 2, 5, 3)), itertools.cycle(POINTS)
-    for entry, _ in itertools.product(REGISTRABLE, range(2)):
+    for number, entry in enumerate(2 * REGISTRABLE):
         point = next(points)
-        yield pytest.param(entry, point, next(rounds), id=f"{entry}-{point}")
+        marks = [pytest.mark.slow] if number % 6 else []
+        name = f"{entry}-{point}"
+        yield pytest.param(entry, point, next(rounds), id=name, marks=marks)
 
 
 def recorded(entry, folder, *, storage=None, resume=False, before=None):

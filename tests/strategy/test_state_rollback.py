@@ -19,6 +19,7 @@ STOCK = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", STOCK, ids=str)
 def test_keeping_arrays_by_reference_is_as_good_as_copying_them(
     entry, tmp_path, monkeypatch

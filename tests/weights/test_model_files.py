@@ -3,10 +3,15 @@
 import io
 import json
 import pickle
+import tracemalloc
+from contextlib import suppress
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
 from flwr_registry.errors import WeightsFormatError
 from flwr_registry.weights import Weights, encode, read_model_file
@@ -66,6 +71,58 @@ def test_xgboost_is_kept_as_it_is():
     data = json.dumps({"learner": {}, "version": [3, 0, 0]}).encode()
     weights = read_model_file(data).weights
     assert weights.opaque and weights["0"].tobytes() == data
+
+
+def test_xgboost_in_its_binary_form_is_kept_too():
+    # The first bytes of Booster.save_raw("ubj") of XGBoost 3.2.
+    data = b"{L" + (7).to_bytes(8) + b"learner{L" + (10).to_bytes(8) + b"attributes{}"
+    # As the length of a safetensors header these bytes would be small enough.
+    data += bytes(20_000) + b"}"
+    weights = read_model_file(data).weights
+    assert weights.opaque and weights["0"].tobytes() == data
+
+
+def test_a_tensor_that_numpy_lacks_says_how_to_convert_it():
+    with pytest.raises(WeightsFormatError, match=r"bfloat16.*\.float\(\)"):
+        read_model_file(torch_file({"w": torch.ones(2, dtype=torch.bfloat16)}))
+
+
+LARGE = {"w": np.ones(1_000_000)}
+
+
+@pytest.mark.parametrize(
+    ("write", "most"),
+    [
+        (lambda place: np.savez(place, **LARGE), 1.5),
+        (lambda place: torch.save({"w": torch.from_numpy(LARGE["w"])}, place), 0.5),
+        (lambda place: save_file(LARGE, place), 0.1),
+    ],
+    ids=["npz", "torch, whose own memory is not seen", "safetensors"],
+)
+def test_a_large_file_is_not_in_memory_twice(write, most, tmp_path):
+    place = tmp_path / "model.npz"
+    write(place)
+    tracemalloc.start()
+    try:
+        found = read_model_file(place)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.weights["w"][-1] == 1
+    assert peak < most * LARGE["w"].nbytes
+
+
+@given(data=st.data())
+@settings(max_examples=100)
+def test_damage_is_told_and_raises_nothing_else(data):
+    form = data.draw(st.sampled_from(sorted(FORMS)))
+    damaged = bytearray(FORMS[form]())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(damaged) - 1))
+        damaged[place] = data.draw(st.integers(0, 255))
+    del damaged[data.draw(st.integers(0, len(damaged))) or len(damaged) :]
+    with suppress(WeightsFormatError):
+        read_model_file(damaged)
 
 
 class Evil:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar, cast
 
 from flwr_registry.errors import ExportError, IntegrityError
 from flwr_registry.records import (
     Contribution,
     ContributionStatus,
+    MetricSource,
     RunProvenance,
     VersionMetadata,
 )
 from flwr_registry.registry.exchange.described_versions import DescribedVersion
 from flwr_registry.registry.rows.json_values import from_json, to_json
+from flwr_registry.storage import StorageBackend
+from flwr_registry.weights import copy_verified
 
 __all__ = ["Bundle", "read_bundle", "write_bundle"]
 
@@ -27,21 +33,43 @@ FORMAT = 1
 
 _MANIFEST, _WEIGHTS = "manifest.json", "weights.safetensors"
 _MAX_MANIFEST_BYTES = 64 * 1024 * 1024
-_SLICE_BYTES = 4 * 1024 * 1024
+_MAX_NUMBER = 2**31 - 1
 # The same version gives the same bundle, byte for byte.
 _WHEN = (1980, 1, 1, 0, 0, 0)
+# What reading a damaged zip, and a manifest of other content, may raise.
+_UNSOUND = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+Record = TypeVar("Record", VersionMetadata, RunProvenance)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What a bundle holds, verified.
+    """What a bundle holds; its weights have the digest that it tells.
 
     Attributes
     ----------
     weights : bytes
         The safetensors file.
+    checksum : str
+        Its SHA-256.
+    withdrawn : bool
+        The version was withdrawn in the registry that it comes from.
     server_round : int or None
         The round that made it, None outside a run.
+    started_at : datetime or None
+        When its run started.
     parent_checksum : str or None
         SHA-256 of the parent's file.
     """
@@ -49,41 +77,38 @@ class Bundle:
     model: str
     version: str
     weights: bytes
+    checksum: str
     metadata: VersionMetadata
     metrics: Mapping[str, Any]
     errors: tuple[str, ...]
+    withdrawn: bool
     privacy: tuple[float, float] | None
     parent_version: str | None
     parent_checksum: str | None
     server_round: int | None
     provenance: RunProvenance | None
+    started_at: datetime | None
     contributions: tuple[Contribution, ...]
 
 
 def write_bundle(
-    path: Path, found: DescribedVersion, parent_checksum: str | None, weights: BinaryIO
+    storage: StorageBackend,
+    found: DescribedVersion,
+    parent_checksum: str | None,
+    path: Path,
 ) -> None:
-    """Write a version and its weights as one zip, and verify what is written.
+    """Write a version and its weights as one zip, verified on the way.
 
     Raises
     ------
-    IntegrityError
-        When the stored weights are not those that were registered.
+    IntegrityError, StorageError
+        When the stored weights are not those that were registered, or gone.
     """
-    manifest = _manifest_of(found, parent_checksum)
+    manifest = json.dumps(_manifest_of(found, parent_checksum), indent=1)
     with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_info(_MANIFEST), json.dumps(manifest, indent=1))
-        digest = hashlib.sha256()
+        archive.writestr(_info(_MANIFEST), manifest)
         with archive.open(_info(_WEIGHTS), "w", force_zip64=True) as file:
-            while piece := weights.read(_SLICE_BYTES):
-                digest.update(piece)
-                file.write(piece)
-    if digest.hexdigest() != found.version.checksum:
-        raise IntegrityError(
-            f"the stored bytes of {found.version.reference} are not those that were "
-            f"registered ({found.version.storage_path})",
-            key=found.version.storage_path,
-        )
+            copy_verified(storage, found.stored, cast(BinaryIO, file))
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -96,18 +121,20 @@ def read_bundle(path: Path) -> Bundle:
     IntegrityError
         When its weights are not those that its manifest tells of.
     """
+    if not path.is_file():
+        raise ExportError(f"there is no bundle {path}")
     try:
         with zipfile.ZipFile(path) as archive:
             manifest = _read_manifest(archive)
             weights = _read_weights(archive, manifest)
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise ExportError(f"there is no bundle {path}") from error
+    except _UNSOUND as error:
         raise ExportError(f"{path} is no sound bundle: {error}") from error
     try:
         return _bundle_of(manifest, weights)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ExportError(f"the manifest of {path} makes no sense: {error}") from error
+    except _UNSOUND as error:
+        raise ExportError(
+            f"the manifest of {path} makes no sense: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _info(name: str) -> zipfile.ZipInfo:
@@ -133,9 +160,11 @@ def _manifest_of(
             "metadata": asdict(version.metadata),
             "metrics": version.metrics,
             "errors": list(version.validation_errors),
+            "withdrawn": version.withdrawn,
             "privacy": None if version.epsilon is None else privacy,
             "server_round": version.server_round,
             "run": asdict(run.provenance) if run else None,
+            "run_started_at": run.started_at.isoformat() if run else None,
             "contributions": [asdict(given) for given in found.contributions],
         }
     )
@@ -177,21 +206,65 @@ def _read_weights(archive: zipfile.ZipFile, manifest: Mapping[str, Any]) -> byte
 def _bundle_of(manifest: Mapping[str, Any], weights: bytes) -> Bundle:
     run, privacy = manifest["run"], manifest["privacy"]
     return Bundle(
-        model=str(manifest["model"]),
-        version=str(manifest["version"]),
+        model=_of(str, manifest["model"]),
+        version=_of(str, manifest["version"]),
         weights=weights,
-        metadata=VersionMetadata(**manifest["metadata"]),
-        metrics=from_json(manifest["metrics"]),
-        errors=tuple(map(str, manifest["errors"])),
+        checksum=_of(str, manifest["sha256"]),
+        metadata=_like(VersionMetadata(), manifest["metadata"]),
+        metrics=_metrics(manifest["metrics"]),
+        errors=tuple(_of(str, error) for error in _of(list, manifest["errors"])),
+        withdrawn=_of(bool, manifest["withdrawn"]),
         privacy=(float(privacy[0]), float(privacy[1])) if privacy else None,
-        parent_version=manifest["parent"]["version"],
-        parent_checksum=manifest["parent"]["sha256"],
-        server_round=manifest["server_round"],
-        provenance=RunProvenance(**run) if run else None,
-        contributions=tuple(map(_contribution, manifest["contributions"])),
+        parent_version=_of(str | None, manifest["parent"]["version"]),
+        parent_checksum=_of(str | None, manifest["parent"]["sha256"]),
+        server_round=_number(manifest["server_round"], at_least=1),
+        provenance=_like(RunProvenance("", ""), run) if run else None,
+        started_at=_moment(manifest["run_started_at"]) if run else None,
+        contributions=tuple(map(_contribution, _of(list, manifest["contributions"]))),
     )
 
 
 def _contribution(said: Mapping[str, Any]) -> Contribution:
-    fields = {**said, "metrics": from_json(said["metrics"])}
-    return Contribution(**{**fields, "status": ContributionStatus(said["status"])})
+    return Contribution(
+        node_id=_of(str, said["node_id"]),
+        status=ContributionStatus(said["status"]),
+        num_examples=_of(float | int | None, said["num_examples"]),
+        weight_share=_of(float | int | None, said["weight_share"]),
+        metrics=from_json(_of(dict, said["metrics"])),
+        error_code=_number(said["error_code"], at_least=-_MAX_NUMBER),
+        error_reason=_of(str, said["error_reason"]),
+    )
+
+
+def _metrics(said: Any) -> dict[str, Any]:
+    return {
+        MetricSource(source).value: from_json(_of(dict, measured))
+        for source, measured in _of(dict, said).items()
+    }
+
+
+def _like(pattern: Record, said: Any) -> Record:
+    """Make a record of the kind of `pattern`, each field of the type that it has."""
+    made = replace(pattern, **_of(dict, said))
+    for each in fields(pattern):
+        _of(type(getattr(pattern, each.name)), getattr(made, each.name))
+    return made
+
+
+def _of(kind: Any, value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{str(value)[:40]!r} is no {kind}")
+    return value
+
+
+def _number(value: Any, *, at_least: int) -> int | None:
+    if value is not None and not at_least <= _of(int, value) <= _MAX_NUMBER:
+        raise ValueError(f"{value} is out of range")
+    return cast("int | None", value)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment.astimezone(UTC)

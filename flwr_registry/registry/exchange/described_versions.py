@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from flwr_registry.records import Contribution, ContributionStatus, ModelVersion, Run
+from flwr_registry.records import (
+    Contribution,
+    ContributionStatus,
+    ModelVersion,
+    Run,
+    StoredObject,
+)
 from flwr_registry.registry.lineage.lineage import ancestors_of
 from flwr_registry.registry.rows.row_records import run_record, version_record
 from flwr_registry.registry.versions.queries import find_version, list_contributions
@@ -30,6 +36,14 @@ class DescribedVersion:
     run: Run | None
     contributions: tuple[Contribution, ...]
     ancestors: tuple[str, ...]
+
+    @property
+    def stored(self) -> StoredObject:
+        """Its bytes, as the storage knows them."""
+        version = self.version
+        return StoredObject(
+            version.storage_path, version.file_size_bytes, version.checksum
+        )
 
     @property
     def nodes(self) -> int:

@@ -17,13 +17,17 @@ from flwr_registry.registry.exchange.described_versions import (
     describe,
 )
 from flwr_registry.registry.exchange.model_card import config_of, model_card
-from flwr_registry.registry.exchange.whole_files import check_free, whole_file
+from flwr_registry.registry.exchange.whole_files import (
+    check_free,
+    whole_file,
+    whole_folder,
+)
 from flwr_registry.registry.rows.json_values import to_json
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.steps import Steps, byte_work, read
 from flwr_registry.registry.versions.references import Reference, parse_reference
 from flwr_registry.storage import StorageBackend
-from flwr_registry.weights import Weights, load_verified, load_weights
+from flwr_registry.weights import Weights, copy_verified, load_weights
 
 __all__ = ["ExportFormat", "export"]
 
@@ -47,6 +51,8 @@ def export(
     ExportError
         When the place is taken, or the format cannot hold the version.
     """
+    if to not in list(ExportFormat):
+        raise ValueError(f"{to!r} is no format: use {', '.join(ExportFormat)}")
     kind = ExportFormat(to)
     wanted = parse_reference(reference)
     found, parent = yield from read(partial(_described, reference=wanted))
@@ -71,27 +77,24 @@ def _write(
     path: Path,
     kind: ExportFormat,
 ) -> None:
-    stored = _stored(found)
-    match kind:
-        case ExportFormat.SAFETENSORS:
-            _write_bytes(path, load_verified(storage, stored))
-        case ExportFormat.TORCH:
-            _write_torch(path, load_weights(storage, stored))
-        case ExportFormat.HUGGINGFACE:
-            _write_folder(path, found, load_verified(storage, stored))
-        case ExportFormat.BUNDLE:
-            with whole_file(path) as temporary, storage.open(stored.key) as file:
-                write_bundle(temporary, found, parent_checksum, file)
+    try:
+        match kind:
+            case ExportFormat.SAFETENSORS:
+                _write_file(storage, found.stored, path)
+            case ExportFormat.TORCH:
+                _write_torch(path, load_weights(storage, found.stored))
+            case ExportFormat.HUGGINGFACE:
+                _write_folder(storage, found, path)
+            case ExportFormat.BUNDLE:
+                with whole_file(path) as temporary:
+                    write_bundle(storage, found, parent_checksum, temporary)
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error}") from error
 
 
-def _stored(found: DescribedVersion) -> StoredObject:
-    version = found.version
-    return StoredObject(version.storage_path, version.file_size_bytes, version.checksum)
-
-
-def _write_bytes(path: Path, data: bytes | bytearray) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_bytes(data)
+def _write_file(storage: StorageBackend, stored: StoredObject, path: Path) -> None:
+    with whole_file(path) as temporary, temporary.open("xb") as file:
+        copy_verified(storage, stored, file)
 
 
 def _write_torch(path: Path, weights: Weights) -> None:
@@ -111,10 +114,15 @@ def _write_torch(path: Path, weights: Weights) -> None:
         torch.save(state, temporary)
 
 
-def _write_folder(path: Path, found: DescribedVersion, data: bytearray) -> None:
+def _write_folder(
+    storage: StorageBackend, found: DescribedVersion, path: Path
+) -> None:
     """Write weights, configuration and card; other files in the folder stay."""
-    path.mkdir(exist_ok=True)
-    _write_bytes(path / "model.safetensors", data)
+    if path.exists() and not path.is_dir():
+        raise ExportError(f"{path} is no folder: choose another place")
     config = json.dumps(to_json(config_of(found)), indent=2)
-    _write_bytes(path / "config.json", config.encode())
-    _write_bytes(path / "README.md", model_card(found).encode())
+    with whole_folder(path) as folder:
+        with (folder / "model.safetensors").open("xb") as file:
+            copy_verified(storage, found.stored, file)
+        (folder / "config.json").write_text(config + "\n", encoding="utf-8")
+        (folder / "README.md").write_text(model_card(found), encoding="utf-8")

@@ -5,24 +5,41 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from flwr_registry.errors import ExportError, ModelNotFoundError, RegistryError
 from flwr_registry.records import ModelVersion, RoundFacts, Run, VersionMetadata
 from flwr_registry.registry.exchange.bundles import Bundle, read_bundle
 from flwr_registry.registry.rows.model_db import ModelRow
+from flwr_registry.registry.rows.row_records import run_record, version_record
+from flwr_registry.registry.rows.run_db import RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.steps import Steps, byte_work, read, write
+from flwr_registry.registry.versions.node_names import NodeNames
+from flwr_registry.registry.versions.queries import find_version
+from flwr_registry.registry.versions.references import parse_reference
 from flwr_registry.registry.versions.registering import register_source
-from flwr_registry.registry.versions.run_recording import find_or_start_run
+from flwr_registry.registry.versions.registration import Registration
+from flwr_registry.registry.versions.run_recording import hold_model, start_run
+from flwr_registry.registry.versions.version_writing import refuse_other_bytes
 from flwr_registry.storage import StorageBackend
+from flwr_registry.validation import Candidate, ModelValidator
+from flwr_registry.weights import decode
 
 __all__ = ["import_bundle"]
 
+_WITHDRAWN = "it was withdrawn in the registry that it comes from"
+
 
 def import_bundle(
-    storage: StorageBackend, path: Path, model: str | None
+    storage: StorageBackend,
+    nodes: NodeNames,
+    path: Path,
+    model: str | None,
+    actor: str,
 ) -> Steps[ModelVersion]:
     """Register the version of a bundle under its own number.
 
@@ -33,33 +50,68 @@ def import_bundle(
     DuplicateVersionError
         When the number is taken by other bytes.
     """
-    bundle = yield from byte_work(partial(read_bundle, path))
-    bundle = replace(bundle, model=model or bundle.model)
+    bundle = yield from byte_work(partial(_checked_bundle, path, model, actor))
+    known = yield from read(partial(_known, bundle=bundle))
+    if known is not None:
+        return refuse_other_bytes(known, bundle.checksum)
     parent = yield from read(partial(_parent_of, bundle=bundle))
-    run = None
+    run, facts = None, None
     if bundle.provenance is not None and bundle.server_round is not None:
         run = yield from write(partial(_run_of, bundle=bundle))
-    facts = None
-    if run is not None and bundle.server_round is not None:
         train = bundle.metrics.get("train_clientapp", {})
         facts = RoundFacts(bundle.server_round, train, bundle.contributions)
-    return (
-        yield from register_source(
-            storage,
-            bundle.weights,
-            None,
-            model=bundle.model,
-            version=bundle.version,
-            bump=None,
-            parent=parent,
-            run=run,
-            facts=facts,
-            errors=bundle.errors,
-            metrics=bundle.metrics,
-            metadata=_metadata_of(bundle, parent),
-            privacy=bundle.privacy,
-        )
-    )
+        facts = nodes.named(facts)
+    said = {
+        **_said(bundle, actor),
+        "parent": parent,
+        "run": run,
+        "facts": facts,
+        "metadata": _metadata_of(bundle, parent),
+    }
+    return (yield from register_source(storage, bundle.weights, None, **said))
+
+
+def _checked_bundle(path: Path, model: str | None, actor: str) -> Bundle:
+    """Read a bundle, and believe nothing of it that can be checked here."""
+    bundle = read_bundle(path)
+    bundle = replace(bundle, model=model or bundle.model)
+    weights = decode(bundle.weights)
+    errors = [*bundle.errors, *([_WITHDRAWN] if bundle.withdrawn else [])]
+    found = ModelValidator().model_errors(Candidate(weights))
+    errors += [error for error in found if error not in errors]
+    bundle = replace(bundle, errors=tuple(errors))
+    try:
+        Registration.checked(fingerprint="", **_said(bundle, actor))
+    except RegistryError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ExportError(f"the manifest of {path} makes no sense: {error}") from error
+    return bundle
+
+
+def _said(bundle: Bundle, actor: str) -> dict[str, Any]:
+    return {
+        "model": bundle.model,
+        "version": bundle.version,
+        "bump": None,
+        "parent": None,
+        "run": None,
+        "facts": None,
+        "errors": bundle.errors,
+        "metrics": bundle.metrics,
+        "metadata": bundle.metadata,
+        "privacy": bundle.privacy,
+        "imported_by": actor,
+    }
+
+
+def _known(session: Session, *, bundle: Bundle) -> ModelVersion | None:
+    """Return the version that has the number already."""
+    wanted = parse_reference(bundle.version, model=bundle.model)
+    try:
+        return version_record(find_version(session, wanted))
+    except ModelNotFoundError:
+        return None
 
 
 def _parent_of(session: Session, *, bundle: Bundle) -> str | None:
@@ -77,8 +129,21 @@ def _parent_of(session: Session, *, bundle: Bundle) -> str | None:
 
 
 def _run_of(session: Session, *, bundle: Bundle) -> Run:
-    assert bundle.provenance is not None
-    return find_or_start_run(session, replace(bundle.provenance, model=bundle.model))
+    """Return the run, recorded unless it is known; its start tells it from others."""
+    assert bundle.provenance is not None and bundle.started_at is not None
+    came = replace(bundle.provenance, model=bundle.model)
+    query = select(RunRow).where(
+        RunRow.model_id == hold_model(session, bundle.model),
+        RunRow.name == came.name,
+        RunRow.flwr_run_id == came.flwr_run_id,
+        RunRow.started_at == bundle.started_at,
+    )
+    row = session.scalars(query).first()
+    if row is None:
+        row = session.get_one(RunRow, start_run(session, came).id)
+        row.started_at = bundle.started_at
+        session.flush()
+    return run_record(row)
 
 
 def _metadata_of(bundle: Bundle, parent: str | None) -> VersionMetadata:

@@ -11,6 +11,7 @@ from flwr_registry.registry.blocking_registry import BlockingRegistry
 from flwr_registry.registry.exchange.exporting import export
 from flwr_registry.registry.exchange.importing import import_bundle
 from flwr_registry.registry.exchange.mlflow_export import MlflowVersion, to_mlflow
+from flwr_registry.registry.versions.actors import current_actor
 
 __all__ = ["AsyncExchangeVerbs", "ExchangeVerbs"]
 
@@ -44,28 +45,38 @@ class ExchangeVerbs(BlockingRegistry):
         Raises
         ------
         ExportError
-            When the place is taken, or the format cannot hold the version.
+            When the place is taken or cannot be written, or the format cannot hold the
+            version.
         IntegrityError, StorageError
             When the stored bytes are damaged or gone.
         InvalidStateError
             When retention removed them.
+        ValueError
+            For another format.
         """
         place = Path(path).expanduser()
         return self._run(
             export(self.storage, reference, place, to, overwrite=overwrite)
         )
 
-    def import_bundle(self, path: AnyPath, *, model: str | None = None) -> ModelVersion:
+    def import_bundle(
+        self, path: AnyPath, *, model: str | None = None, actor: str | None = None
+    ) -> ModelVersion:
         """Register the version in a bundle, with its round, metrics and contributors.
 
         Its digest is checked, its number kept, and its parent linked where this
-        registry has it with the same bytes. Repeated, it changes nothing. It is a
-        candidate, whatever it was where it came from.
+        registry has it with the same bytes; otherwise the tag ``imported-parent`` names
+        it. Repeated, it changes nothing. It is a candidate, whatever it was where it
+        comes from; but failed, with the reasons, when it failed validation or was
+        withdrawn there, or is unfit now. Node ids become pseudonyms where this registry
+        has a node key.
 
         Parameters
         ----------
         model : str, optional
             Another name for the model.
+        actor : str, optional
+            Who imports; by default the operating system's user.
 
         Raises
         ------
@@ -73,8 +84,11 @@ class ExchangeVerbs(BlockingRegistry):
             When it is no sound bundle.
         DuplicateVersionError
             When its number is taken by other bytes.
+        InvalidNameError
+            When it names its model or version as nothing can be named.
         """
-        return self._run(import_bundle(self.storage, Path(path).expanduser(), model))
+        place, who = Path(path).expanduser(), current_actor(actor)
+        return self._run(import_bundle(self.storage, self._nodes, place, model, who))
 
     def to_mlflow(
         self,
@@ -121,11 +135,12 @@ class AsyncExchangeVerbs(AwaitedRegistry):
         )
 
     async def import_bundle(
-        self, path: AnyPath, *, model: str | None = None
+        self, path: AnyPath, *, model: str | None = None, actor: str | None = None
     ) -> ModelVersion:
         """Register the version in a bundle; see `ModelRegistry.import_bundle`."""
+        place, who = Path(path).expanduser(), current_actor(actor)
         return await self._run(
-            import_bundle(self.storage, Path(path).expanduser(), model)
+            import_bundle(self.storage, self._nodes, place, model, who)
         )
 
     async def to_mlflow(

@@ -36,6 +36,8 @@ class Registration:
         By source, as JSON.
     privacy : tuple of float or None
         Epsilon and delta spent.
+    imported_by : str or None
+        Who brings it from another registry; whatever its metadata say.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Registration:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     metadata: VersionMetadata = field(default_factory=VersionMetadata)
     privacy: tuple[float, float] | None = None
+    imported_by: str | None = None
 
     @classmethod
     def checked(
@@ -72,6 +75,7 @@ class Registration:
         metrics: Mapping[str, Any] | None,
         metadata: VersionMetadata | None,
         privacy: tuple[float, float] | None,
+        imported_by: str | None = None,
     ) -> Registration:
         """Check what a caller wants to register."""
         check_name(model, "model")
@@ -98,6 +102,7 @@ class Registration:
             metrics=collect_metrics(metrics, facts),
             metadata=checked_metadata(metadata or VersionMetadata()),
             privacy=_checked_privacy(privacy),
+            imported_by=imported_by,
         )
 
     @property

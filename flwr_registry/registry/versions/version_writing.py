@@ -142,7 +142,8 @@ def commit_version(
             "longer (grace_seconds)",
             key=stored.key,
         )
-    return version_record(insert_version(session, reservation, stored))
+    action = "import" if registration.imported_by else "register"
+    return version_record(insert_version(session, reservation, stored, action=action))
 
 
 def insert_version(
@@ -150,7 +151,7 @@ def insert_version(
     reservation: Reservation,
     stored: StoredObject,
     *,
-    action: str = "register",
+    action: str,
 ) -> VersionRow:
     """Write the rows of a version whose bytes are stored; the model is held."""
     registration = reservation.registration
@@ -290,7 +291,7 @@ def _append_entry_of(
     append_entry(
         session,
         action=action,
-        actor=row.created_by,
+        actor=registration.imported_by or row.created_by,
         model=registration.model,
         version=row.version,
         details={
