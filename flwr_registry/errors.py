@@ -18,6 +18,7 @@
     │   └── WeightsFormatError      a file that is no sound safetensors file
     ├── ValidationError             a model failed validation and ``on_invalid="raise"``
     ├── ExportError                 a version that cannot be brought out or in
+    ├── MetricNotMeasuredError      a metric that decides something never appeared
     ├── CheckpointError             a checkpoint that cannot be read or does not fit
     │   └── ResumeError             a run that cannot go on without being wrong
     ├── StorageError                the storage refused or failed
@@ -43,6 +44,7 @@ __all__ = [
     "InvalidNameError",
     "InvalidReferenceError",
     "InvalidStateError",
+    "MetricNotMeasuredError",
     "ModelNotFoundError",
     "NoProductionModelError",
     "NodeNotFoundError",
@@ -198,6 +200,20 @@ class ExportError(RegistryError):
 
 class CheckpointError(RegistryError):
     """A checkpoint cannot be read, or does not fit the run."""
+
+
+class MetricNotMeasuredError(RegistryError):
+    """A metric that decides something never appeared; its name may be mistyped.
+
+    Attributes
+    ----------
+    metric : str
+        The name.
+    """
+
+    def __init__(self, message: str, *, metric: str) -> None:
+        super().__init__(message)
+        self.metric = metric
 
 
 class ResumeError(CheckpointError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar, overload
 
 from flwr_registry.checkpointing.checkpoint import (
@@ -18,6 +19,7 @@ from flwr_registry.checkpointing.checkpoint import (
     read_manifest,
     write_manifest,
 )
+from flwr_registry.checkpointing.measured import trusted_metrics
 from flwr_registry.checkpointing.run_folders import ROOT, folder_of
 from flwr_registry.errors import (
     CheckpointError,
@@ -26,6 +28,7 @@ from flwr_registry.errors import (
     RegistryError,
 )
 from flwr_registry.records import StoredObject
+from flwr_registry.retention import Kept, LatestN, RetentionPolicy, removed_by
 from flwr_registry.storage import BytesContent, StorageBackend
 from flwr_registry.weights import (
     Weights,
@@ -41,6 +44,8 @@ ReadWeights: TypeAlias = Callable[[StorageBackend, StoredObject], Model]
 
 _LOGGER = logging.getLogger("flwr")
 _COMMITTED = "COMMITTED"
+_PINNED = "PINNED"
+_KEEP = LatestN(3)
 _ROUND = re.compile(r"round_(\d{6,})/")
 _MAX_MARKER_BYTES = 4096
 _MAX_MANIFEST_BYTES = 1024**3
@@ -60,27 +65,21 @@ class CheckpointManager:
         Where the checkpoints lie.
     run : str
         Name of the run's folder, from `new_run_folder` or `latest_run_folder`.
-    keep_last : int, optional
-        How many of the newest checkpoints stay; None for all.
+    keep : RetentionPolicy
+        Which checkpoints stay, beside the newest one and those that are pinned.
 
     Raises
     ------
     InvalidNameError
         When `run` is no name of a folder.
-    ValueError
-        When `keep_last` is less than 1.
     """
 
     def __init__(
-        self, storage: StorageBackend, run: str, *, keep_last: int | None = 3
+        self, storage: StorageBackend, run: str, *, keep: RetentionPolicy = _KEEP
     ) -> None:
-        if keep_last is not None and keep_last < 1:
-            raise ValueError(
-                f"keep_last is 1 or more, or None for all, not {keep_last}"
-            )
         self._storage = storage
         self._folder = folder_of(run)
-        self._keep_last = keep_last
+        self._keep = keep
 
     def save(self, content: CheckpointContent) -> None:
         """Write a checkpoint; one of the same round is replaced. Then prune.
@@ -110,7 +109,7 @@ class CheckpointManager:
         self._storage.save(
             f"{folder}/{_COMMITTED}", BytesContent(json.dumps(marker).encode())
         )
-        self._prune_after_save()
+        self._prune_after_save(content)
 
     def rounds(self) -> list[int]:
         """List the rounds that have a committed checkpoint, oldest first."""
@@ -204,10 +203,32 @@ class CheckpointManager:
             )
         return manifest
 
-    def prune(self) -> list[int]:
-        """Remove all but the newest checkpoints, and what a crash left unfinished.
+    def pin(self, server_round: int) -> None:
+        """Keep the checkpoint of a round whatever the policy says.
 
-        Weights of registered versions are never removed.
+        Raises
+        ------
+        ObjectNotFoundError
+            When the round has none.
+        """
+        self.manifest_of(server_round)
+        self._storage.save(self._pin_of(server_round), BytesContent(b"pinned"))
+
+    def unpin(self, server_round: int) -> None:
+        """Leave the checkpoint of a round to the policy again."""
+        self._storage.delete(self._pin_of(server_round))
+
+    def prune(
+        self, metrics: Mapping[int, Mapping[str, float]] | None = None
+    ) -> list[int]:
+        """Remove what the policy gives up, and what a crash left unfinished.
+
+        The newest checkpoint and weights of registered versions are never removed.
+
+        Parameters
+        ----------
+        metrics : mapping, optional
+            Of each round, for policies that keep the best.
 
         Returns
         -------
@@ -216,8 +237,17 @@ class CheckpointManager:
         """
         keys = list(self._storage.list(self._folder))
         rounds = sorted(self._committed(keys))
-        kept = rounds if self._keep_last is None else rounds[-self._keep_last :]
-        gone = [each for each in rounds if each not in kept]
+        items = [
+            Kept(
+                each,
+                each,
+                metrics=(metrics or {}).get(each, {}),
+                pinned=self._pin_of(each) in keys or each == rounds[-1],
+            )
+            for each in rounds
+        ]
+        given_up = removed_by(self._keep, items, datetime.now(UTC))
+        gone = [item.order for item in given_up]
         unfinished = {
             found
             for key in keys
@@ -255,9 +285,9 @@ class CheckpointManager:
         manifest = StoredObject(f"{folder}/manifest.json", size, sha256)
         return load_verified(self._storage, manifest)
 
-    def _prune_after_save(self) -> None:
+    def _prune_after_save(self, content: CheckpointContent) -> None:
         try:
-            self.prune()
+            self.prune(trusted_metrics(content.metrics))
         except RegistryError as error:
             _LOGGER.warning("registry: old checkpoints could not be removed: %s", error)
 
@@ -279,6 +309,9 @@ class CheckpointManager:
     def _round_of(self, key: str) -> int | None:
         found = _ROUND.match(key.removeprefix(f"{self._folder}/"))
         return int(found[1]) if found else None
+
+    def _pin_of(self, server_round: int) -> str:
+        return f"{self._round_folder(server_round)}/{_PINNED}"
 
     def _round_folder(self, server_round: int) -> str:
         return f"{self._folder}/round_{server_round:06d}"

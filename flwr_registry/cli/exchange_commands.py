@@ -1,10 +1,11 @@
-"""Commands that bring versions in and out: register, export, import."""
+"""Commands that bring versions in and out, and say what they are."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -24,7 +25,7 @@ from flwr_registry.cli.application import (
 from flwr_registry.records import ModelVersion, VersionMetadata
 from flwr_registry.registry import ExportFormat, ModelRegistry, current_actor
 
-__all__ = ["export", "import_bundle", "register"]
+__all__ = ["describe", "export", "import_bundle", "register"]
 
 _PAIRS = typer.Option(metavar="NAME=VALUE", help="May be repeated.")
 
@@ -32,7 +33,14 @@ _PAIRS = typer.Option(metavar="NAME=VALUE", help="May be repeated.")
 @app.command()
 def register(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help=".safetensors, .pt, .npz or .json.")
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help=".safetensors, .pt, .npz, or XGBoost's .json or .ubj.",
+        ),
     ],
     model: Annotated[str, typer.Option(help="Name of the model.")],
     version: Annotated[
@@ -67,8 +75,6 @@ def register(
         tags=dict(_pairs(tag)),
         created_by=current_actor(actor),
     )
-    if not file.is_file():
-        raise typer.BadParameter(f"there is no file {file}", param_hint="FILE")
     with opened_registry(registry, storage, create=True) as opened:
         made = opened.register(
             file,
@@ -79,7 +85,7 @@ def register(
             metrics=metrics,
             metadata=metadata,
         )
-        _tell(opened, made, "is registered", output)
+        _tell(opened, made, f"is registered {_origin(made)}", output)
 
 
 @app.command()
@@ -113,14 +119,48 @@ def import_bundle(
     model: Annotated[
         str | None, typer.Option(help="Another name for the model.")
     ] = None,
+    actor: Actor = None,
     registry: RegistryPlace = None,
     storage: StoragePlace = None,
     output: Format = OutputFormat.DEFAULT,
 ) -> None:
     """Take in a version of another registry, its digest checked."""
     with opened_registry(registry, storage, create=True) as opened:
-        made = opened.import_bundle(path, model=model)
-        _tell(opened, made, "is imported", output)
+        made = opened.import_bundle(path, model=model, actor=actor)
+        for error in made.validation_errors:
+            typer.secho(
+                f"Warning: it is kept as failed: {error}", fg="yellow", err=True
+            )
+        _tell(opened, made, f"is imported {_origin(made)}", output)
+
+
+@app.command()
+def describe(
+    reference: ReferenceText,
+    description: Annotated[str | None, typer.Option(help="Free text.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="Such as ResNet50.")] = None,
+    framework: Annotated[str | None, typer.Option(help="Such as pytorch.")] = None,
+    model_config: Annotated[
+        str | None, typer.Option(metavar="JSON", help='Such as {"depth": 2}.')
+    ] = None,
+    actor: Actor = None,
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+    output: Format = OutputFormat.DEFAULT,
+) -> None:
+    """Change what is said about a version, never its bytes, parent or state."""
+    said = {
+        "description": description,
+        "architecture": architecture,
+        "framework": framework,
+        "model_config": None if model_config is None else _mapping(model_config),
+    }
+    edits = {name: value for name, value in said.items() if value is not None}
+    if not edits:
+        raise typer.BadParameter("say what to change, such as --description")
+    with opened_registry(registry, storage) as opened:
+        made = opened.edit_metadata(reference, actor=actor, **edits)
+        _tell(opened, made, f"has another {' and '.join(edits)}", output)
 
 
 def _tell(
@@ -129,8 +169,11 @@ def _tell(
     if output is OutputFormat.JSON:
         print_json(opened, {"version": asdict(made)})
         return
-    said = f"parent {made.parent_version or 'none'}, sha256 {made.checksum[:12]}"
-    print_rich(Text(f"{made.reference} {what} ({said})"))
+    print_rich(Text(f"{made.reference} {what}"))
+
+
+def _origin(made: ModelVersion) -> str:
+    return f"(parent {made.parent_version or 'none'}, sha256 {made.checksum[:12]})"
 
 
 def _pairs(texts: list[str] | None) -> list[tuple[str, str]]:
@@ -141,6 +184,16 @@ def _pairs(texts: list[str] | None) -> list[tuple[str, str]]:
             raise typer.BadParameter(f"{text!r} is not NAME=VALUE")
         pairs.append((name, value))
     return pairs
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    try:
+        said = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no JSON") from error
+    if not isinstance(said, dict):
+        raise typer.BadParameter(f"{text!r} is no JSON object")
+    return said
 
 
 def _number(text: str) -> float:

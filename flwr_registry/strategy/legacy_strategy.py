@@ -66,9 +66,12 @@ class LegacyRecording:
         """Begin a run; the one that this strategy may have had before is over."""
         recorder = recorder_of(self)
         recorder.end_run(finished=True)
-        if recorder.options.resume is not False:
+        if recorder.options.starts_from_something:
             recorder.begin_run(_run_of(list(client_manager.all().values())))
         parameters: Parameters | None = super().initialize_parameters(client_manager)  # type: ignore[misc]
+        if recorder.initial_model is not None:
+            parameters = recorder.initial_model
+            see_model(self, parameters)
         if recorder.replay is None:
             return parameters
         see_model(self, parameters)

@@ -7,13 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from flwr_registry.checkpointing import CheckpointScheduler, EveryNRounds
 from flwr_registry.records import check_name
-from flwr_registry.registry import ModelRegistry, PromotionGate
+from flwr_registry.registry import ModelRegistry, PromotionGate, parse_reference
+from flwr_registry.retention import LatestN, RetentionPolicy
 from flwr_registry.strategy.resume_point import run_named_in
 from flwr_registry.validation import ModelValidator
 from flwr_registry.weights import Weights
 
-__all__ = ["RUN_CONFIG_KEYS", "RegistryOptions", "options_from_run_config"]
+__all__ = ["KEEP", "RUN_CONFIG_KEYS", "RegistryOptions", "options_from_run_config"]
+
+KEEP = LatestN(3)
+"""Which checkpoints stay by default."""
 
 _ON_INVALID = ("reject", "raise", "record")
 _ON_ERROR = ("warn", "raise")
@@ -24,7 +29,11 @@ RUN_CONFIG_KEYS: Mapping[str, str] = {
     "registry-model": "model",
     "registry-run": "run",
     "registry-resume": "resume",
+    "registry-initial": "initial",
+    "registry-bump": "bump",
     "registry-checkpoint-every": "checkpoint_every",
+    "registry-best-metric": "best_metric",
+    "registry-best-mode": "best_mode",
     "registry-on-invalid": "on_invalid",
     "registry-on-error": "on_error",
     "registry-architecture": "architecture",
@@ -44,6 +53,8 @@ class RegistryOptions:
         The app's run configuration, for the record.
     names : tuple of str or None
         What `parameter_names` comes to.
+    scheduler : CheckpointScheduler
+        What `checkpoint_every` comes to.
     gates : tuple of PromotionGate or None
         What `promote` comes to; None for no promotion at all.
 
@@ -57,7 +68,12 @@ class RegistryOptions:
     storage: str | os.PathLike[str] | None = None
     model: str | None = None
     run: str | None = None
-    checkpoint_every: int = 1
+    checkpoint_every: int | CheckpointScheduler = 1
+    keep_checkpoints: RetentionPolicy = KEEP
+    best_metric: str | None = None
+    best_mode: str = "max"
+    initial: str | None = None
+    bump: str | None = None
     validator: ModelValidator | None = None
     on_invalid: str = "reject"
     on_error: str = "warn"
@@ -71,6 +87,7 @@ class RegistryOptions:
     run_config: Mapping[str, Any] = field(default_factory=dict)
     names: tuple[str, ...] | None = field(init=False)
     gates: tuple[PromotionGate, ...] | None = field(init=False)
+    scheduler: CheckpointScheduler = field(init=False)
 
     def __post_init__(self) -> None:
         _check_choice("on_invalid", self.on_invalid, _ON_INVALID)
@@ -84,13 +101,34 @@ class RegistryOptions:
             check_name(self.run, "run")
         if self.storage is not None and isinstance(self.registry, ModelRegistry):
             raise ValueError("a ModelRegistry has its storage: give no other with it")
-        every = self.checkpoint_every
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(
-                f"checkpoint_every is a number of rounds from 1 on, not {every!r}"
+        _check_choice("best_mode", self.best_mode, ("max", "min"))
+        _check_choice("bump", self.bump, (None, "patch", "minor"))
+        if not isinstance(self.keep_checkpoints, RetentionPolicy):
+            raise TypeError(
+                "keep_checkpoints is a policy such as LatestN(3) | BestN(1, "
+                f"'accuracy', 'max'), not {self.keep_checkpoints!r}"
             )
+        object.__setattr__(self, "scheduler", _scheduler_from(self.checkpoint_every))
+        if self.initial is not None:
+            parse_reference(self.initial)
         object.__setattr__(self, "names", _names_from(self.parameter_names))
         object.__setattr__(self, "gates", _gates_from(self.promote))
+
+    @property
+    def starts_from_something(self) -> bool:
+        """Whether a run may start from a checkpoint or a version."""
+        return self.resume is not False or self.initial is not None
+
+    @property
+    def is_always_due(self) -> bool:
+        """Whether each round has its checkpoint."""
+        return self.scheduler == EveryNRounds(1)
+
+    @property
+    def deciding_metrics(self) -> frozenset[str]:
+        """Names of the metrics that decide something."""
+        best = () if self.best_metric is None else (self.best_metric,)
+        return self.scheduler.metric_names() | frozenset(best)
 
     def framework_of(self, weights: Weights | None) -> str:
         """Name the framework of the model where that is certain, else nothing."""
@@ -146,6 +184,17 @@ def _names_from(source: Any) -> tuple[str, ...] | None:
     return tuple(str(name) for name in source)
 
 
+def _scheduler_from(every: Any) -> CheckpointScheduler:
+    if isinstance(every, CheckpointScheduler):
+        return every
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise ValueError(
+            "checkpoint_every is a number of rounds from 1 on, or a scheduler such as "
+            f"EverySeconds(600) | OnImprovement('accuracy'), not {every!r}"
+        )
+    return EveryNRounds(every)
+
+
 def _gates_from(gates: Any) -> tuple[PromotionGate, ...] | None:
     """Take one gate or several."""
     if gates is None:
@@ -172,7 +221,9 @@ def _resume_from(resume: Any) -> bool | str:
     return resume
 
 
-def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+def _check_choice(
+    option: str, value: str | None, choices: tuple[str | None, ...]
+) -> None:
     if value not in choices:
         allowed = ", ".join(map(repr, choices))
         raise ValueError(f"{option} is one of {allowed}, not {value!r}")

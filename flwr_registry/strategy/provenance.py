@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from flwr_registry.records import RunProvenance
+from flwr_registry.registry import parse_reference
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.strategy_state import is_strategy
 
@@ -48,7 +49,7 @@ def provenance_of(
     flwr_run_id = getattr(flwr_run, "run_id", None)
     return RunProvenance(
         name=options.run or f"run-{uuid.uuid4().hex[:12]}",
-        model=options.model or _model_named_after(app_id),
+        model=options.model or _model_of(options.initial) or _model_named_after(app_id),
         flwr_run_id="" if flwr_run_id is None else str(flwr_run_id),
         app_id=app_id,
         app_version=str(getattr(flwr_run, "fab_version", "") or ""),
@@ -103,6 +104,10 @@ def _version_of(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _model_of(reference: str | None) -> str | None:
+    return None if reference is None else parse_reference(reference).model
 
 
 def _model_named_after(app_id: str) -> str:

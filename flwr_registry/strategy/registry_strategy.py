@@ -11,12 +11,18 @@ from typing import Any
 from flwr.app import Context
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 
+from flwr_registry.checkpointing import CheckpointScheduler
 from flwr_registry.errors import StrategyError, WrapperOrderError
 from flwr_registry.registry import ModelRegistry, PromotionGate
+from flwr_registry.retention import RetentionPolicy
 from flwr_registry.strategy.conversions import parameters_of, record_of
 from flwr_registry.strategy.legacy_strategy import LegacyRecording
 from flwr_registry.strategy.message_strategy import MessageRecording
-from flwr_registry.strategy.options import RegistryOptions, options_from_run_config
+from flwr_registry.strategy.options import (
+    KEEP,
+    RegistryOptions,
+    options_from_run_config,
+)
 from flwr_registry.strategy.recording import recorder_of
 from flwr_registry.strategy.round_recorder import RoundRecorder
 from flwr_registry.strategy.strategy_port import StrategyPort
@@ -57,8 +63,11 @@ class RegistryStrategy:
         Name of the model. By default the Flower app's name, else ``default``.
     run : str, optional
         The experiment's own name, by which it is found again.
-    checkpoint_every : int
-        Rounds between two checkpoints.
+    checkpoint_every : int or CheckpointScheduler
+        Rounds between two checkpoints, or a scheduler such as ``EveryNRounds(10) |
+        EverySeconds(600) | OnImprovement("accuracy")``.
+    keep_checkpoints : RetentionPolicy
+        Which stay beside the newest one, such as ``LatestN(3) | EveryNth(50)``.
     validator : ModelValidator, optional
         By default one that compares with the initial model.
     on_invalid : {"reject", "raise", "record"}
@@ -80,12 +89,22 @@ class RegistryStrategy:
         Put each round's version into production, once it is evaluated, if it passes
         all of these gates, such as ``BetterThanProduction("accuracy")``. By default
         nothing is promoted.
+    best_metric : str, optional
+        Let the alias ``best`` name the best version by this metric, each judged on its
+        own measure, the last round included.
+    best_mode : {"max", "min"}
+        Whether more or less of it is better.
     resume : {False, "auto", True} or str
         Go on after the last committed checkpoint of the run of this name: ``"auto"`` if
         there is one, True insists, and a text such as ``"trial/12"`` or
         ``"digits:1.4.0"`` names one. Rounds that are done are not trained again: they
         hand back what they gave, so ``num_rounds`` and results are as if the run had
         never been interrupted.
+    initial : str, optional
+        Start from the weights of a version, such as ``"models:/digits@production"``, in
+        place of Flower's initial model; it becomes the parent of the first round.
+    bump : {"patch", "minor"}, optional
+        What the rounds bump; by default minor.
 
     Raises
     ------
@@ -122,7 +141,8 @@ class RegistryStrategy:
         storage: str | os.PathLike[str] | None = None,
         model: str | None = None,
         run: str | None = None,
-        checkpoint_every: int = 1,
+        checkpoint_every: int | CheckpointScheduler = 1,
+        keep_checkpoints: RetentionPolicy = KEEP,
         validator: ModelValidator | None = None,
         on_invalid: str = "reject",
         on_error: str = "warn",
@@ -132,7 +152,11 @@ class RegistryStrategy:
         description: str = "",
         sort_replies: bool = False,
         promote: PromotionGate | Sequence[PromotionGate] | None = None,
+        best_metric: str | None = None,
+        best_mode: str = "max",
         resume: bool | str = False,
+        initial: str | None = None,
+        bump: str | None = None,
     ) -> None:
         options = RegistryOptions(
             registry=registry,
@@ -140,6 +164,7 @@ class RegistryStrategy:
             model=model,
             run=run,
             checkpoint_every=checkpoint_every,
+            keep_checkpoints=keep_checkpoints,
             validator=validator,
             on_invalid=on_invalid,
             on_error=on_error,
@@ -149,7 +174,11 @@ class RegistryStrategy:
             description=description,
             sort_replies=sort_replies,
             promote=promote,
+            best_metric=best_metric,
+            best_mode=best_mode,
             resume=resume,
+            initial=initial,
+            bump=bump,
         )
         _attach_recorder(self, type(strategy), options)
 

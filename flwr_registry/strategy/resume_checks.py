@@ -5,11 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from flwr_registry.checkpointing import CheckpointContent
-from flwr_registry.errors import ResumeError
+from flwr_registry.errors import (
+    InvalidReferenceError,
+    InvalidStateError,
+    ResumeError,
+)
+from flwr_registry.records import ModelVersion, VersionStatus
 from flwr_registry.strategy.strategy_state import has_state_dict, is_strategy
 from flwr_registry.weights import Architecture
 
-__all__ = ["check_accountants", "check_architecture", "check_strategy"]
+__all__ = [
+    "check_accountants",
+    "check_architecture",
+    "check_initial",
+    "check_strategy",
+]
 
 _ANEW = "or start anew with resume=False and another run name"
 
@@ -48,6 +58,33 @@ def check_architecture(content: CheckpointContent, initial: Architecture) -> Non
             "the initial model differs in names, shapes or dtypes from the one that "
             f"this run trained up to round {content.server_round}: give the same "
             f"architecture, {_ANEW}"
+        )
+
+
+def check_initial(version: ModelVersion, model: str) -> None:
+    """See that training may start from a version.
+
+    Raises
+    ------
+    InvalidStateError
+        When it failed validation, is withdrawn, or has no bytes.
+    InvalidReferenceError
+        When it is of another model than the run writes.
+    """
+    why = {
+        "failed validation": version.status is VersionStatus.FAILED,
+        "is withdrawn: a withdrawn node has a part in it": version.withdrawn,
+        "has no bytes any more": version.bytes_removed_at is not None,
+    }
+    for said, holds in why.items():
+        if holds:
+            raise InvalidStateError(
+                f"training cannot start from {version.reference}: it {said}"
+            )
+    if version.model != model:
+        raise InvalidReferenceError(
+            f"initial={version.reference!r} is of another model than the run writes "
+            f"({model}): give model={version.model!r}, so that lineage can tell of it"
         )
 
 

@@ -10,6 +10,7 @@ from flwr_registry.strategy.tolerance import LOGGER
 
 __all__ = [
     "log_averaged_counters",
+    "log_best",
     "log_invalid",
     "log_left_out",
     "log_places",
@@ -92,6 +93,11 @@ def log_invalid(
         consequence,
         _named(kept),
     )
+
+
+def log_best(version: ModelVersion, metric: str) -> None:
+    """Log that a version is the best so far."""
+    LOGGER.info("registry: %s is the best by %s so far", version.reference, metric)
 
 
 def log_promotion(version: ModelVersion, refusals: Sequence[str]) -> None:

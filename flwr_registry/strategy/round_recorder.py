@@ -7,24 +7,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from flwr_registry.checkpointing import restore_random_state
-from flwr_registry.errors import ValidationError
+from flwr_registry.errors import ResumeError, ValidationError
 from flwr_registry.records import MetricSource, ModelVersion, RoundFacts, RoundStatus
 from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
 from flwr_registry.strategy.contributions import complete_contributions
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.replay import Replay
-from flwr_registry.strategy.resume_checks import check_architecture, check_strategy
+from flwr_registry.strategy.round_ending import EndedRound, RoundEnding
 from flwr_registry.strategy.round_log import (
     log_invalid,
-    log_promotion,
     log_summary,
     log_version,
     log_without_model,
 )
 from flwr_registry.strategy.round_validation import RoundValidation, Verdict
+from flwr_registry.strategy.run_checkpoints import RunCheckpoints
 from flwr_registry.strategy.run_history import CurrentModel, RunHistory
 from flwr_registry.strategy.run_ledger import RunLedger
+from flwr_registry.strategy.run_opening import RunOpening
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.tolerance import Tolerance
 from flwr_registry.weights import Weights
@@ -44,8 +44,6 @@ class RoundRecorder:
 
     Attributes
     ----------
-    replay : Replay or None
-        The rounds that a resumed run need not train again.
     tolerate : Tolerance
         Keeps trouble away from training.
     checked_hooks : set of str
@@ -70,15 +68,18 @@ class RoundRecorder:
         self._ledger: RunLedger | None = None
         self._validation = RoundValidation(self.options.validator)
         self._model = CurrentModel()
-        self._promotable: ModelVersion | None = None
+        self._made: ModelVersion | None = None
         self._server_round = 0
         self._chosen: tuple[str, ...] = ()
         self._round_began = time.perf_counter()
-        self._checkpoint_pending = False
+        self._is_pending = False
         self._recorded_round = 0
         self._history = RunHistory()
-        self.replay: Replay | None = None
-        self._is_taken_up = False
+        self._checkpoints: RunCheckpoints | None = None
+        self._opening = RunOpening(self._port)
+        self._ending = RoundEnding(
+            self.options, self._port, self.tolerate, self._opened_places
+        )
 
     def begin_run(self, flwr_run: Any) -> None:
         """Open the run's place in storage and database; later calls change nothing.
@@ -92,40 +93,37 @@ class RoundRecorder:
             return
         self._begun = True
         self._port.note_settings()
-        if self.options.resume is not False:
-            # Not tolerated: a run that starts anew by mistake is worse than none.
-            self._resume(self._place_ledger(flwr_run))
+        self._port.call_at_exit(self.interrupted)
+        with self.tolerate("open the registry"):
+            ledger = RunLedger(self.options, self._port.describe_run(flwr_run))
+            self._checkpoints = RunCheckpoints(self.options, self._port, ledger)
+            self._ledger = ledger
+        if self._ledger is None:
+            self._refuse_to_start_blindly()
             return
-        with self.tolerate("open the registry"):
-            self._place_ledger(flwr_run).open()
-
-    def _place_ledger(self, flwr_run: Any) -> RunLedger:
-        self._ledger = RunLedger(
-            self.options, self._port.describe_run(flwr_run), self._port
-        )
-        return self._ledger
-
-    def _resume(self, ledger: RunLedger) -> None:
-        point = ledger.find_resume_point()
-        if point is not None:
-            content = point.checkpoint.content
-            check_strategy(content, self._port.class_chain, ledger.provenance.model)
-            self._port.check_state(content)
-            self.replay = Replay(
-                point,
-                ledger.storage,
-                self._port.model_of,
-                looks_at_each_model=self._port.looks_at_each_model,
-            )
-            self._history = RunHistory.of(content)
-            self._recorded_round = content.server_round
-        version = None
-        with self.tolerate("open the registry"):
-            version = ledger.open()
+        self._opening.open(self._ledger, self.options, self.tolerate)
+        self._model = self._opening.model
         if self.replay is not None:
-            buffers, weights = self._port.view(self.replay.last_model)
-            form = self.replay.content.tensor_type
-            self._model = CurrentModel(buffers, weights, version, form)
+            self._history = RunHistory.of(self.replay.content)
+            self._recorded_round = self.replay.last_round
+            self._ending.begun()
+
+    def _refuse_to_start_blindly(self) -> None:
+        if self.options.starts_from_something:
+            raise ResumeError(
+                "what the run shall start from could not be looked for: "
+                + self.tolerate.troubles[-1]
+            )
+
+    @property
+    def replay(self) -> Replay | None:
+        """The rounds that a resumed run need not train again."""
+        return self._opening.replay
+
+    @property
+    def initial_model(self) -> Any:
+        """The model of the version that training starts from, None without one."""
+        return self._opening.initial_model
 
     def replays(self, server_round: int) -> bool:
         """Tell whether a round was done before the run was interrupted."""
@@ -134,18 +132,7 @@ class RoundRecorder:
     def end_replayed_round(self, server_round: int) -> None:
         """Note the last hook of a round that is handed back, where it was saved."""
         if self.replay is not None and server_round == self.replay.last_round:
-            self._take_up()
-
-    def _take_up(self) -> None:
-        """Load the state of the last round that is done, once, before a new one."""
-        if self.replay is None or self._is_taken_up:
-            return
-        self._is_taken_up = True
-        content = self.replay.content
-        self._port.take_up(content)
-        restore_random_state(content.random_state)
-        if self._validation.reference is None:
-            self._validation.take_reference(self._model.weights)
+            self._opening.take_up()
 
     @contextmanager
     def whole_run(self) -> Iterator[None]:
@@ -165,17 +152,17 @@ class RoundRecorder:
             return
         with self.tolerate("read the initial model"):
             weights = read_weights(None)
-            if weights is not None and self.replay is not None:
-                self._validation.take_reference(weights)
-            elif weights is not None:
+            if weights is not None and self._model.weights is None:
                 self._go_on_with(CurrentModel(buffers, weights))
-        if self.replay is not None and self._validation.reference is not None:
-            check_architecture(self.replay.content, self._validation.reference)
+            self._validation.take_reference(weights)
+        self._opening.check_architecture(self._validation.reference)
 
     def begin_round(self, server_round: int) -> None:
         """Note that a round begins; the one before it is over."""
         self.end_round()
-        self._take_up()
+        self._opening.take_up()
+        # Without an initial model seen, what training goes on with is the reference.
+        self._validation.take_reference(self._model.weights)
         self._server_round = server_round
         self._chosen = ()
         self._round_began = time.perf_counter()
@@ -203,7 +190,7 @@ class RoundRecorder:
         self._history.note_metrics(
             MetricSource.TRAIN_CLIENTAPP, server_round, aggregate.returned_metrics
         )
-        self._checkpoint_pending = True
+        self._is_pending = True
         weights = None
         with self.tolerate(f"read the model of round {server_round}"):
             weights = self._validation.read(aggregate)
@@ -224,7 +211,7 @@ class RoundRecorder:
             CurrentModel(aggregate.buffers, weights, version, aggregate.tensor_type)
         )
         if version is not None and not verdict.errors:
-            self._promotable = version
+            self._made = version
             log_version(facts, version, time.perf_counter() - began)
         return True
 
@@ -322,7 +309,7 @@ class RoundRecorder:
         self._history.note_metrics(source, server_round, measured)
         if not metrics:
             return
-        self._checkpoint_pending = self._server_round > 0
+        self._is_pending = self._server_round > 0
         if server_round == 0 or server_round != self._recorded_round:
             # The initial model is no version; nor is one that could not be registered.
             return
@@ -335,25 +322,26 @@ class RoundRecorder:
             self._opened().record_metrics(server_round, source, metrics, version)
 
     def end_round(self) -> None:
-        """Promote the round's version where it passes, and write the checkpoint."""
-        self._promote()
-        if not self._checkpoint_pending:
+        """Do what follows when the last hook of a round has returned; once a round.
+
+        Raises
+        ------
+        MetricNotMeasuredError
+            When a metric that decides something was not measured.
+        """
+        made, self._made = self._made, None
+        if not self._is_pending:
             return
-        self._checkpoint_pending = False
-        with self.tolerate(f"write the checkpoint of round {self._server_round}"):
-            self._opened().save_checkpoint(
+        self._is_pending = False
+        self._ending.end(
+            EndedRound(
                 self._server_round,
                 self._model,
+                made,
                 self._history,
                 self._validation.reference,
             )
-
-    def _promote(self) -> None:
-        version, self._promotable = self._promotable, None
-        if version is None or self.options.gates is None:
-            return
-        with self.tolerate(f"promote {version.reference}"):
-            log_promotion(version, self._opened().promote(version))
+        )
 
     def end_run(self, *, finished: bool) -> None:
         """Let go of database and storage; nothing happens when no run has begun.
@@ -368,13 +356,24 @@ class RoundRecorder:
             return
         if finished:
             self.end_round()
-            self._take_up()
+            self._opening.take_up()
+        else:
+            self.interrupted()
         if self._ledger is not None:
             log_summary(
                 self._ledger.provenance, self._history.versions, self.tolerate.troubles
             )
             self._ledger.close()
         self._forget()
+
+    def interrupted(self) -> None:
+        """Save the last finished round, if it is not saved, before the process ends."""
+        self._ending.interrupted()
+
+    def _opened_places(self) -> tuple[RunLedger, RunCheckpoints]:
+        ledger = self._opened()
+        assert self._checkpoints is not None
+        return ledger, self._checkpoints
 
     def _opened(self) -> RunLedger:
         if self._ledger is None:

@@ -92,6 +92,11 @@ class RunHistory:
             privacy=privacy,
         )
 
+    def copy(self) -> RunHistory:
+        """Return the history of this moment."""
+        metrics = {source: dict(measured) for source, measured in self.metrics.items()}
+        return RunHistory(metrics, dict(self.rounds))
+
     @property
     def versions(self) -> dict[int, str]:
         """Number of the version that each round made."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from flwr.supercore.exit import add_exit_handler
+
 from flwr_registry.checkpointing import CheckpointContent
 from flwr_registry.records import RunProvenance
 from flwr_registry.strategy.aggregate import Buffers
@@ -54,6 +56,7 @@ class StrategyPort:
         self._strategy = strategy
         self._options = options
         self._settings: dict[str, Any] = {}
+        self._is_called_at_exit = False
         self.describe_run: Callable[[Any], RunProvenance] = partial(
             provenance_of, strategy, strategy_class, options
         )
@@ -77,6 +80,13 @@ class StrategyPort:
         """Give the strategy the state of a checkpoint."""
         state = StrategyState(content.state, content.state_arrays)
         import_state(self._strategy, state)
+
+    def call_at_exit(self, work: Callable[[], None]) -> None:
+        """Run work when Flower ends the process: on ``flwr stop`` and on SIGTERM."""
+        if self._options.is_always_due or self._is_called_at_exit:
+            return
+        self._is_called_at_exit = True
+        add_exit_handler(work)
 
     def snapshot(self) -> StateSnapshot:
         """Remember the state of this moment."""

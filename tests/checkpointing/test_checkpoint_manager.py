@@ -11,6 +11,7 @@ from flwr_registry.errors import (
     ObjectNotFoundError,
     WeightsFormatError,
 )
+from flwr_registry.retention import KeepAll, LatestN
 from flwr_registry.weights import Weights, save_weights
 
 
@@ -47,7 +48,7 @@ def test_registered_weights_are_not_written_again_nor_removed(storage):
     stored = save_weights(
         storage, "models/m/1.0.0/{digest}.bin", Weights({"w": np.ones(2)})
     )
-    manager = CheckpointManager(storage, "trial", keep_last=1)
+    manager = CheckpointManager(storage, "trial", keep=LatestN(1))
     for server_round in (1, 2):
         manager.save(content(server_round, weights=stored, state_arrays={}))
     assert list(storage.list("checkpoints")) == [
@@ -70,14 +71,14 @@ def test_nothing_is_there_at_first(storage):
 
 @pytest.mark.parametrize("keep_last", [1, 2, 5])
 def test_exactly_the_newest_stay(storage, keep_last):
-    manager = CheckpointManager(storage, "trial", keep_last=keep_last)
+    manager = CheckpointManager(storage, "trial", keep=LatestN(keep_last))
     for server_round in range(1, 8):
         manager.save(content(server_round))
     assert manager.rounds() == list(range(8 - keep_last, 8))
 
 
 def test_all_stay_when_asked(storage):
-    manager = CheckpointManager(storage, "trial", keep_last=None)
+    manager = CheckpointManager(storage, "trial", keep=KeepAll())
     for server_round in range(1, 6):
         manager.save(content(server_round))
     assert manager.rounds() == [1, 2, 3, 4, 5]
@@ -87,11 +88,11 @@ def test_all_stay_when_asked(storage):
 @pytest.mark.parametrize("keep_last", [0, -1])
 def test_keeping_none_is_refused(storage, keep_last):
     with pytest.raises(ValueError, match="1 or more"):
-        CheckpointManager(storage, "trial", keep_last=keep_last)
+        CheckpointManager(storage, "trial", keep=LatestN(keep_last))
 
 
 def test_rounds_are_numbers_not_text(storage):
-    manager = CheckpointManager(storage, "trial", keep_last=1)
+    manager = CheckpointManager(storage, "trial", keep=LatestN(1))
     for server_round in (999_999, 1_000_000):
         manager.save(content(server_round))
     assert manager.rounds() == [1_000_000]
@@ -118,7 +119,7 @@ def test_what_cannot_be_saved_costs_no_checkpoint(storage, change, error):
 
 
 def test_weights_of_another_checkpoint_outlive_it(storage):
-    manager = CheckpointManager(storage, "trial", keep_last=1)
+    manager = CheckpointManager(storage, "trial", keep=LatestN(1))
     manager.save(content(1))
     manager.save(content(2, weights=manager.load_latest().stored_weights))
     assert manager.rounds() == [2]

@@ -13,20 +13,21 @@ from flwr_registry.errors import (
     ObjectNotFoundError,
     StorageError,
 )
+from flwr_registry.retention import LatestN
 from flwr_registry.storage import BytesContent
 from flwr_registry.weights import Weights
 
 
 @pytest.mark.parametrize("writes", range(6))
 def test_a_crash_at_any_write_leaves_the_one_before(storage, writes):
-    CheckpointManager(storage, "trial", keep_last=1).save(content(1))
-    crashing = CheckpointManager(Failing(storage, writes), "trial", keep_last=1)
+    CheckpointManager(storage, "trial", keep=LatestN(1)).save(content(1))
+    crashing = CheckpointManager(Failing(storage, writes), "trial", keep=LatestN(1))
     committed = writes >= 5  # marker away, weights, state, manifest, marker
     try:
         crashing.save(content(2))
     except StorageError:
         assert not committed
-    survivor = CheckpointManager(storage, "trial", keep_last=1)
+    survivor = CheckpointManager(storage, "trial", keep=LatestN(1))
     loaded = survivor.load_latest()
     assert loaded.content.server_round == (2 if committed else 1)
     assert loaded.weights["w"][0] == loaded.content.server_round
@@ -55,8 +56,8 @@ def test_what_a_crash_left_is_swept(storage):
 
 
 def test_a_failed_prune_does_not_fail_the_save(storage, caplog):
-    CheckpointManager(storage, "trial", keep_last=1).save(content(1))
-    CheckpointManager(Failing(storage, 5), "trial", keep_last=1).save(content(2))
+    CheckpointManager(storage, "trial", keep=LatestN(1)).save(content(1))
+    CheckpointManager(Failing(storage, 5), "trial", keep=LatestN(1)).save(content(2))
     assert "could not be removed: the connection is gone" in caplog.text
     assert CheckpointManager(storage, "trial").rounds() == [1, 2]
 

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import torch
 
+from flwr_registry.registry import ModelRegistry, current_actor
+
 
 def test_register_export_and_import(run_command, tmp_path):
     place = tmp_path / "model.pt"
@@ -40,3 +42,57 @@ def test_what_is_unfit_or_mistyped(run_command, tmp_path):
         run_command(*words, *extra, code=2)
     run_command("register", "nowhere.pt", "--model", "digits", code=2)
     run_command("import", "nowhere", code=1)
+    run_command("register", str(tmp_path), "--model", "digits", code=2)
+
+
+def test_what_is_said_about_a_version_can_be_changed(run_command, tmp_path):
+    place = tmp_path / "model.npz"
+    np.savez(place, w=np.ones(2))
+    run_command("register", str(place), "--model", "digits", "--framework", "numpy")
+    words = ("--description", "The first", "--model-config", '{"depth": 2}')
+    said = run_command("describe", "digits", *words, "--actor", "ann").stdout
+    assert said == "digits:1.0.0 has another description and model_config\n"
+    said = run_command(
+        "describe", "digits", "--architecture", "Net", "--format", "json"
+    )
+    assert json.loads(said.stdout)["version"]["metadata"] == {
+        "architecture": "Net",
+        "framework": "numpy",
+        "model_config": {"depth": 2},
+        "tags": {},
+        "description": "The first",
+        "created_by": current_actor(),
+    }
+    actors = json.loads(run_command("audit", "list", "--format", "json").stdout)
+    assert ("edit_metadata", "ann") in [
+        (entry["action"], entry["actor"]) for entry in actors["entries"]
+    ]
+    for wrong in ([], ["--model-config", "[1]"], ["--model-config", "{"]):
+        run_command("describe", "digits", *wrong, code=2)
+    run_command("describe", "digits:9.0.0", "--description", "x", code=1)
+
+
+def test_who_imports_is_recorded_and_what_is_unfit_is_told(run_command, tmp_path):
+    with ModelRegistry(tmp_path / "other" / "registry.db") as other:
+        other.register({"w": np.array([np.nan])}, model="odd", errors=["NaN in w"])
+        other.export("odd:1.0.0", tmp_path / "odd.bundle", to="bundle")
+    said = run_command("import", str(tmp_path / "odd.bundle"), "--actor", "eve")
+    assert "kept as failed: NaN in w" in said.stderr
+    entries = json.loads(run_command("audit", "list", "--format", "json").stdout)
+    assert [(entry["action"], entry["actor"]) for entry in entries["entries"]] == [
+        ("import", "eve")
+    ]
+
+
+def test_a_place_that_cannot_be_written_is_an_error_without_traceback(
+    run_command, tmp_path
+):
+    place = tmp_path / "model.npz"
+    np.savez(place, w=np.ones(2))
+    run_command("register", str(place), "--model", "digits")
+    (tmp_path / "folder").mkdir()
+    words = ("export", "digits", str(tmp_path / "folder"), "--overwrite")
+    assert "cannot write" in run_command(*words, code=1).stderr
+    words = ("export", "digits", str(place), "--to", "huggingface", "--overwrite")
+    assert "no folder" in run_command(*words, code=1).stderr
+    assert sorted(path.name for path in tmp_path.glob(".*")) == []

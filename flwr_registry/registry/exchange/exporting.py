@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -53,7 +54,7 @@ def export(
     """
     if to not in list(ExportFormat):
         raise ValueError(f"{to!r} is no format: use {', '.join(ExportFormat)}")
-    kind = ExportFormat(to)
+    kind, path = ExportFormat(to), Path(os.path.abspath(path))
     wanted = parse_reference(reference)
     found, parent = yield from read(partial(_described, reference=wanted))
     check_free(path, overwrite=overwrite)
@@ -114,9 +115,7 @@ def _write_torch(path: Path, weights: Weights) -> None:
         torch.save(state, temporary)
 
 
-def _write_folder(
-    storage: StorageBackend, found: DescribedVersion, path: Path
-) -> None:
+def _write_folder(storage: StorageBackend, found: DescribedVersion, path: Path) -> None:
     """Write weights, configuration and card; other files in the folder stay."""
     if path.exists() and not path.is_dir():
         raise ExportError(f"{path} is no folder: choose another place")

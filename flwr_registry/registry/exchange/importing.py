@@ -14,12 +14,12 @@ from flwr_registry.errors import ExportError, ModelNotFoundError, RegistryError
 from flwr_registry.records import ModelVersion, RoundFacts, Run, VersionMetadata
 from flwr_registry.registry.exchange.bundles import Bundle, read_bundle
 from flwr_registry.registry.rows.model_db import ModelRow
-from flwr_registry.registry.rows.row_records import run_record, version_record
+from flwr_registry.registry.rows.row_records import run_record
 from flwr_registry.registry.rows.run_db import RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.steps import Steps, byte_work, read, write
 from flwr_registry.registry.versions.node_names import NodeNames
-from flwr_registry.registry.versions.queries import find_version
+from flwr_registry.registry.versions.queries import find_record
 from flwr_registry.registry.versions.references import parse_reference
 from flwr_registry.registry.versions.registering import register_source
 from flwr_registry.registry.versions.registration import Registration
@@ -109,7 +109,7 @@ def _known(session: Session, *, bundle: Bundle) -> ModelVersion | None:
     """Return the version that has the number already."""
     wanted = parse_reference(bundle.version, model=bundle.model)
     try:
-        return version_record(find_version(session, wanted))
+        return find_record(session, wanted)
     except ModelNotFoundError:
         return None
 

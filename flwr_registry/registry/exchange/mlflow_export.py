@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from flwr_registry.errors import ExportError
-from flwr_registry.records import StoredObject
 from flwr_registry.registry.exchange.described_versions import (
     DescribedVersion,
     describe,
@@ -19,11 +21,14 @@ from flwr_registry.registry.exchange.model_card import model_card
 from flwr_registry.registry.steps import Steps, byte_work, read
 from flwr_registry.registry.versions.references import parse_reference
 from flwr_registry.storage import StorageBackend
-from flwr_registry.weights import load_verified
+from flwr_registry.weights import copy_verified
 
 __all__ = ["MlflowVersion", "to_mlflow"]
 
 _MAX_PARAM_CHARACTERS = 500
+_MAX_TAG_CHARACTERS = 5000
+_MAX_NAME_CHARACTERS = 250
+_FORBIDDEN = re.compile(r"[^\w. -]", re.ASCII)
 _ALREADY = "RESOURCE_ALREADY_EXISTS"
 
 
@@ -58,51 +63,68 @@ def to_mlflow(
     ExportError
         When MLflow is not installed or refuses.
     """
-    client = _client(tracking_uri)
+    yield from byte_work(_require_mlflow)
     wanted = parse_reference(reference)
     found = yield from read(lambda session: describe(session, wanted))
     name = name or found.version.model
-    work = partial(_log, client, storage, found, experiment or name, name)
+    work = partial(_copy, storage, found, tracking_uri, experiment or name, name)
     return (yield from byte_work(work))
 
 
-def _client(tracking_uri: str | None) -> Any:
+def _require_mlflow() -> None:
     try:
-        from mlflow.tracking import MlflowClient
+        import_module("mlflow.tracking")
     except ImportError as error:
         raise ExportError(
             "MLflow is not installed: pip install 'flwr-registry[mlflow]'"
         ) from error
-    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 
-def _log(
-    client: Any,
+def _copy(
     storage: StorageBackend,
     found: DescribedVersion,
+    tracking_uri: str | None,
     experiment: str,
     name: str,
 ) -> MlflowVersion:
     from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
 
     try:
+        client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         run = client.create_run(
             _experiment_id(client, experiment),
             run_name=found.version.reference,
             tags=_tags(found),
         )
         run_id = run.info.run_id
-        for key, value in _params(found):
-            client.log_param(run_id, key, value[:_MAX_PARAM_CHARACTERS])
-        step = found.version.server_round or 0
-        for key, measure in _metrics(found):
-            client.log_metric(run_id, key, measure, step=step)
-        _log_files(client, storage, found, run_id)
+        try:
+            _log(client, storage, found, run_id)
+            made = _registered(client, name, found, run)
+        except BaseException:
+            with suppress(MlflowException):
+                client.set_terminated(run_id, "FAILED")
+            raise
         client.set_terminated(run_id)
-        made = _registered(client, name, found, run)
-    except MlflowException as error:
+    except (MlflowException, OSError) as error:
         raise ExportError(f"MLflow refuses: {error}") from error
     return MlflowVersion(run_id, name, str(made.version))
+
+
+def _log(
+    client: Any, storage: StorageBackend, found: DescribedVersion, run_id: str
+) -> None:
+    for key, value in _params(found):
+        client.log_param(run_id, _name(key), value[:_MAX_PARAM_CHARACTERS])
+    step = found.version.server_round or 0
+    for key, measure in _metrics(found):
+        client.log_metric(run_id, _name(key), measure, step=step)
+    _log_files(client, storage, found, run_id)
+
+
+def _name(key: str) -> str:
+    """Write a name as MLflow takes it: nodes and users may say anything."""
+    return _FORBIDDEN.sub("_", key)[:_MAX_NAME_CHARACTERS]
 
 
 def _experiment_id(client: Any, name: str) -> str:
@@ -131,14 +153,11 @@ def _registered(client: Any, name: str, found: DescribedVersion, run: Any) -> An
 def _log_files(
     client: Any, storage: StorageBackend, found: DescribedVersion, run_id: str
 ) -> None:
-    version = found.version
-    stored = StoredObject(
-        version.storage_path, version.file_size_bytes, version.checksum
-    )
     with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "model.safetensors"
-        weights.write_bytes(load_verified(storage, stored))
-        (Path(folder) / "README.md").write_text(model_card(found))
+        with (Path(folder) / "model.safetensors").open("xb") as file:
+            copy_verified(storage, found.stored, file)
+        card = Path(folder) / "README.md"
+        card.write_text(model_card(found), encoding="utf-8")
         client.log_artifacts(run_id, folder, "model")
 
 
@@ -155,7 +174,9 @@ def _tags(found: DescribedVersion) -> dict[str, str]:
     if found.run is not None:
         tags["flwr_registry.run"] = found.run.provenance.name
         tags["flwr_registry.flwr_run_id"] = found.run.provenance.flwr_run_id
-    return {key: value for key, value in tags.items() if value}
+    return {
+        _name(key): value[:_MAX_TAG_CHARACTERS] for key, value in tags.items() if value
+    }
 
 
 def _params(found: DescribedVersion) -> Iterator[tuple[str, str]]:

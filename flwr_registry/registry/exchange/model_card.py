@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from flwr_registry.registry.exchange.described_versions import DescribedVersion
+from flwr_registry.registry.rows.json_values import finite_or_none
 
 __all__ = ["config_of", "model_card"]
 
@@ -37,6 +39,7 @@ def model_card(found: DescribedVersion) -> str:
         *_section("Training", _training_facts(found)),
         *_metrics(found),
         *_section("Contributors", _contributor_facts(found)),
+        *_section("Privacy budget", _privacy_facts(found)),
         *_section("Lineage", _lineage_facts(found)),
     ]
     return "\n".join(parts).rstrip() + "\n"
@@ -55,7 +58,7 @@ def _front_matter(found: DescribedVersion) -> Iterator[str]:
         (source, name, value)
         for source, measured in version.metrics.items()
         for name, value in measured.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
+        if finite_or_none(value) is not None
     ]
     if results:
         yield "model-index:"
@@ -95,6 +98,9 @@ def _model_facts(found: DescribedVersion) -> dict[str, Any]:
         "registered": f"{version.created_at:%Y-%m-%d %H:%M:%S} UTC by "
         f"{version.metadata.created_by}",
         "failed validation": "; ".join(version.validation_errors),
+        "withdrawn": (
+            "a node withdrew its part in it: do not use it" if version.withdrawn else ""
+        ),
     }
 
 
@@ -110,9 +116,14 @@ def _training_facts(found: DescribedVersion) -> dict[str, Any]:
             "federation": came.federation,
             "made with": ", ".join(f"{k} {v}" for k, v in came.versions.items()),
         }
-    if version.epsilon is not None:
-        facts["privacy spent"] = f"epsilon {version.epsilon:g}, delta {version.delta:g}"
     return facts
+
+
+def _privacy_facts(found: DescribedVersion) -> dict[str, Any]:
+    version = found.version
+    if version.epsilon is None:
+        return {}
+    return {"spent so far": f"epsilon {version.epsilon:g}, delta {version.delta:g}"}
 
 
 def _metrics(found: DescribedVersion) -> Iterator[str]:
@@ -141,9 +152,10 @@ def _contributor_facts(found: DescribedVersion) -> dict[str, Any]:
 def _lineage_facts(found: DescribedVersion) -> dict[str, Any]:
     shown = list(found.ancestors[:_SHOWN_ANCESTORS])
     more = len(found.ancestors) - len(shown)
-    line = " <- ".join([found.version.version, *shown])
-    return {"trained from": f"{line}{f' <- {more} more' if more else ''}"}
+    line = [found.version.version, *shown, *([f"{more} more"] if more else [])]
+    return {"trained from": " \N{LEFTWARDS ARROW} ".join(line)}
 
 
 def _one_line(fact: Any) -> str:
-    return " ".join(str(fact).replace("|", "\\|").split())
+    # Nodes name their metrics: neither a table's cell nor a tag of HTML may begin.
+    return " ".join(re.sub(r"[|<]", r"\\\g<0>", str(fact)).split())

@@ -24,7 +24,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     """
     if path.exists() and not overwrite:
         raise ExportError(f"{path} is there already: choose another place or overwrite")
-    if not path.parent.is_dir():
+    if not path.name or not path.parent.is_dir():
         raise ExportError(f"there is no folder {path.parent}")
 
 

@@ -40,7 +40,12 @@ class ExchangeVerbs(BlockingRegistry):
             ``weights_only=True``; a folder with weights, ``config.json`` and a model
             card; or one file that `import_bundle` of another registry takes in.
         overwrite : bool
-            Replace what is there.
+            Replace what is there; of a folder, the files of the same names.
+
+        Returns
+        -------
+        Path
+            The absolute path.
 
         Raises
         ------
@@ -99,6 +104,9 @@ class ExchangeVerbs(BlockingRegistry):
         name: str | None = None,
     ) -> MlflowVersion:
         """Copy a version with metrics, parameters and lineage into MLflow.
+
+        It becomes a finished run and a version of a registered model; repeated, others
+        of the same. MLflow shows as tags the digest and the version here.
 
         Parameters
         ----------

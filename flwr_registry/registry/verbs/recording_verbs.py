@@ -136,7 +136,7 @@ class RecordingVerbs(BlockingRegistry):
         ----------
         weights : Weights, mapping of arrays or tensors, torch module, bytes or path
             Stored bit for bit. Of files, those of safetensors are stored as they are;
-            torch state dicts, ``.npz`` archives and XGBoost's JSON are read.
+            torch state dicts, ``.npz`` archives and XGBoost's models are read.
         model : str
             The model's name.
         version : str, optional

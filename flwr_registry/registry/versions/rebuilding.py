@@ -8,7 +8,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flwr_registry.checkpointing import CheckpointContent, FinishedRound
+from flwr_registry.checkpointing import (
+    CheckpointContent,
+    FinishedRound,
+    flat_metrics,
+)
 from flwr_registry.records import (
     RoundFacts,
     Run,
@@ -103,25 +107,13 @@ def _facts_of(
     content: CheckpointContent, number: int, finished: FinishedRound
 ) -> RoundFacts:
     trained = content.metrics.get("train_clientapp", {}).get(number)
-    return RoundFacts(number, _flat(trained), finished.contributions)
+    return RoundFacts(number, flat_metrics(trained), finished.contributions)
 
 
 def _metrics_of(content: CheckpointContent, number: int) -> dict[str, Any]:
     """Return what was measured of a round after its training, by source."""
     return {
-        source: _flat(by_round[number])
+        source: flat_metrics(by_round[number])
         for source, by_round in content.metrics.items()
         if source != "train_clientapp" and by_round.get(number)
-    }
-
-
-def _flat(measured: Any) -> dict[str, Any]:
-    """Return metrics of either API, the legacy one's loss among them."""
-    if isinstance(measured, list):
-        loss, metrics = measured
-        measured = {"loss": loss, **metrics}
-    return {
-        str(name): value
-        for name, value in (measured or {}).items()
-        if not isinstance(value, bytes)
     }

@@ -1,0 +1,140 @@
+"""The checkpoints that a run writes: storage alone, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from flwr_registry.checkpointing import (
+    CheckpointContent,
+    CheckpointManager,
+    FinishedRound,
+    new_run_folder,
+)
+from flwr_registry.registry import ModelRegistry, NodeNames
+from flwr_registry.strategy.options import RegistryOptions
+from flwr_registry.strategy.round_log import log_left_out
+from flwr_registry.strategy.run_history import (
+    CurrentModel,
+    RunHistory,
+    stored_weights_of,
+)
+from flwr_registry.strategy.run_ledger import RunLedger
+from flwr_registry.strategy.strategy_port import StrategyPort
+from flwr_registry.weights import Architecture
+
+__all__ = ["RunCheckpoints"]
+
+
+class RunCheckpoints:
+    """Writes checkpoints of one run.
+
+    Parameters
+    ----------
+    options : RegistryOptions
+        Which checkpoints stay.
+    port : StrategyPort
+        The strategy, for its state.
+    ledger : RunLedger
+        The run's place.
+    """
+
+    def __init__(
+        self, options: RegistryOptions, port: StrategyPort, ledger: RunLedger
+    ) -> None:
+        self._options = options
+        self._port = port
+        self._ledger = ledger
+        self._manager: CheckpointManager | None = None
+        self._left_out_is_known = False
+
+    def save(
+        self,
+        server_round: int,
+        model: CurrentModel,
+        history: RunHistory,
+        reference: Architecture | None,
+        random_state: Any,
+    ) -> None:
+        """Write the checkpoint of a round.
+
+        Parameters
+        ----------
+        model : CurrentModel
+            What training goes on with; a version's bytes are not written again.
+        reference : Architecture or None
+            What models are held against.
+        random_state : object
+            Of the end of the round.
+        """
+        version = model.version
+        weights = stored_weights_of(version) if version else model.weights
+        if weights is None:
+            return
+        state = self._port.export_state()
+        self._tell_left_out(state.left_out)
+        provenance = self._ledger.provenance
+        content = CheckpointContent(
+            server_round=server_round,
+            model=provenance.model,
+            version=version.version if version else None,
+            weights=weights,
+            tensor_type=model.tensor_type,
+            state=state.tree,
+            state_arrays=state.arrays,
+            metrics=history.metrics,
+            rounds=self._named(history.rounds),
+            random_state=random_state,
+            strategy=self._port.class_chain,
+            fingerprint=reference.fingerprint if reference else "",
+            provenance=provenance,
+            metadata=self._ledger.metadata(None),
+        )
+        self._opened().save(content)
+
+    def _opened(self) -> CheckpointManager:
+        if self._manager is None:
+            self._manager = self._placed()
+        return self._manager
+
+    def _placed(self) -> CheckpointManager:
+        """Go on in the folder of the resumed start, else open a new one."""
+        point = self._ledger.resumed
+        if point is not None and not point.branches:
+            return self._in(point.folder)
+        storage = self._ledger.storage
+        manager = self._in(new_run_folder(storage, self._ledger.provenance.name))
+        if point is not None:
+            # A crash before its first own checkpoint must not lead back to the line
+            # that was left.
+            manager.save(point.checkpoint.content)
+        return manager
+
+    def _in(self, folder: str) -> CheckpointManager:
+        keep = self._options.keep_checkpoints
+        return CheckpointManager(self._ledger.storage, folder, keep=keep)
+
+    def _named(
+        self, rounds: Mapping[int, FinishedRound]
+    ) -> Mapping[int, FinishedRound]:
+        """Give the nodes the names under which the registry knows them."""
+        given = self._options.registry
+        names = (
+            given.node_names
+            if isinstance(given, ModelRegistry)
+            else NodeNames.with_key(None)
+        )
+        if names.key is None:
+            return rounds
+        return {
+            number: replace(
+                finished, contributions=names.contributions(finished.contributions)
+            )
+            for number, finished in rounds.items()
+        }
+
+    def _tell_left_out(self, attributes: Sequence[str]) -> None:
+        if attributes and not self._left_out_is_known:
+            self._left_out_is_known = True
+            log_left_out(attributes)

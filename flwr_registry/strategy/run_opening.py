@@ -1,0 +1,102 @@
+"""How a run begins: anew, from a version, or after a checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flwr_registry.checkpointing import restore_random_state
+from flwr_registry.records import ModelVersion
+from flwr_registry.strategy.options import RegistryOptions
+from flwr_registry.strategy.replay import Replay
+from flwr_registry.strategy.resume_checks import check_architecture, check_strategy
+from flwr_registry.strategy.run_history import CurrentModel, stored_weights_of
+from flwr_registry.strategy.run_ledger import RunLedger
+from flwr_registry.strategy.strategy_port import StrategyPort
+from flwr_registry.strategy.tolerance import Tolerance
+from flwr_registry.weights import Architecture, load_npy_images
+
+__all__ = ["RunOpening"]
+
+
+class RunOpening:
+    """Opens a run's place and finds what it starts from.
+
+    What the user asked for by name is not tolerated to fail: a run that silently starts
+    from something else is worse than none.
+
+    Attributes
+    ----------
+    replay : Replay or None
+        The rounds that a resumed run need not train again.
+    model : CurrentModel
+        What the run goes on with; empty when Flower gives the first model.
+    initial_model : object
+        The model of the version that training starts from, None without one.
+    """
+
+    def __init__(self, port: StrategyPort) -> None:
+        self._port = port
+        self.replay: Replay | None = None
+        self.model = CurrentModel()
+        self.initial_model: Any = None
+        self._is_taken_up = False
+
+    def open(
+        self, ledger: RunLedger, options: RegistryOptions, tolerate: Tolerance
+    ) -> None:
+        """Open storage and database.
+
+        Raises
+        ------
+        ResumeError, RegistryError
+            When the checkpoint or version that was asked for cannot be used.
+        """
+        if options.resume is not False:
+            self._find_replay(ledger)
+        version = None
+        with tolerate("open the registry"):
+            version = ledger.open()
+        if self.replay is not None:
+            self._go_on(
+                self.replay.last_model, version, self.replay.content.tensor_type
+            )
+        elif options.initial is not None:
+            self._start_from(ledger, ledger.initial_version())
+
+    def check_architecture(self, reference: Architecture | None) -> None:
+        """Refuse to resume with a model of another architecture."""
+        if self.replay is not None and reference is not None:
+            check_architecture(self.replay.content, reference)
+
+    def take_up(self) -> None:
+        """Load the state of the last round that is done, once, before a new one."""
+        if self.replay is None or self._is_taken_up:
+            return
+        self._is_taken_up = True
+        self._port.take_up(self.replay.content)
+        restore_random_state(self.replay.content.random_state)
+
+    def _find_replay(self, ledger: RunLedger) -> None:
+        point = ledger.find_resume_point()
+        if point is None:
+            return
+        content = point.checkpoint.content
+        check_strategy(content, self._port.class_chain, ledger.provenance.model)
+        self._port.check_state(content)
+        self.replay = Replay(
+            point,
+            ledger.storage,
+            self._port.model_of,
+            looks_at_each_model=self._port.looks_at_each_model,
+        )
+
+    def _start_from(self, ledger: RunLedger, version: ModelVersion) -> None:
+        images = load_npy_images(ledger.storage, stored_weights_of(version))
+        self.initial_model = self._port.model_of(images, "")
+        self._go_on(self.initial_model, version, "")
+
+    def _go_on(
+        self, model: Any, version: ModelVersion | None, tensor_type: str
+    ) -> None:
+        buffers, weights = self._port.view(model)
+        self.model = CurrentModel(buffers, weights, version, tensor_type)

@@ -1,0 +1,175 @@
+"""A bundle is believed only where it can be checked."""
+
+import hashlib
+import io
+import json
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from registry.samples import facts_of
+
+from flwr_registry.errors import (
+    ExportError,
+    IntegrityError,
+    RegistryError,
+    WeightsFormatError,
+)
+from flwr_registry.records import RunProvenance, VersionMetadata
+from flwr_registry.registry import ModelRegistry
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """The bundle of a version with a parent, metrics and contributors."""
+    folder = tmp_path_factory.mktemp("bundle")
+    with ModelRegistry(folder / "registry.db") as registry:
+        run = registry.start_run(RunProvenance("trial", "digits", strategy="FedAvg"))
+        for server_round in (1, 2):
+            registry.register(
+                {"w": np.full(3, float(server_round))},
+                model="digits",
+                run=run,
+                facts=facts_of(server_round, "ann", loss=1),
+                metadata=VersionMetadata(tags={"site": "north"}),
+            )
+        return registry.export("digits", folder / "bundle", to="bundle")
+
+
+@pytest.fixture
+def other(tmp_path):
+    with ModelRegistry(tmp_path / "other" / "registry.db") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory):
+    """A registry for many examples."""
+    folder = tmp_path_factory.mktemp("there")
+    with ModelRegistry(folder / "registry.db") as opened:
+        yield opened
+
+
+def rewritten(bundle, place, **changes):
+    with zipfile.ZipFile(bundle) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(entries["manifest.json"])
+    weights = changes.pop("weights", entries["weights.safetensors"])
+    extra = changes.pop("extra", None)
+    manifest.update(changes)
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr("manifest.json", json.dumps(manifest))
+        archive.writestr("weights.safetensors", weights)
+        if extra:
+            archive.writestr(extra, b"")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"extra": "../../evil"}, ExportError),
+        ({"weights": b"short"}, ExportError),
+        ({"format": 2}, ExportError),
+        ({"metadata": {"is_production": True}}, ExportError),
+        ({"contributions": [{"node": 1}]}, ExportError),
+        ({"metadata": {"tags": {"site": 1}}}, ExportError),
+        ({"metadata": {"description": None}}, ExportError),
+        ({"metrics": {"nobody": {"loss": 1}}}, ExportError),
+        ({"metrics": {"train_clientapp": 1}}, ExportError),
+        ({"errors": "text"}, ExportError),
+        ({"privacy": [-1, 0]}, ExportError),
+        ({"server_round": 10**30}, ExportError),
+        ({"server_round": 0}, ExportError),
+        ({"run": {"name": "x", "model": 3}}, ExportError),
+        ({"run_started_at": "2026-01-01T00:00:00"}, ExportError),
+        ({"parent": {"version": 1, "sha256": None}}, ExportError),
+        ({"weights": b"{}"}, ExportError),
+        ({"sha256": "0" * 64}, IntegrityError),
+        ({"model": "../evil"}, ValueError),
+        ({"version": "1.0"}, ValueError),
+    ],
+)
+def test_a_forged_bundle_leaves_nothing(bundle, other, tmp_path, changes, error):
+    forged = rewritten(bundle, tmp_path / "forged", **changes)
+    with pytest.raises(error):
+        other.import_bundle(forged)
+    assert other.list() == []
+    assert other.runs() == []
+    assert list(other.storage.list("models")) == []
+
+
+def test_weights_of_another_kind_are_no_bundle(bundle, other, tmp_path):
+    pickled = io.BytesIO()
+    torch.save({"w": torch.ones(1)}, pickled)
+    weights = pickled.getvalue()
+    digest = hashlib.sha256(weights).hexdigest()
+    changes = {"weights": weights, "sha256": digest, "size_bytes": len(weights)}
+    with pytest.raises(WeightsFormatError):
+        other.import_bundle(rewritten(bundle, tmp_path / "forged", **changes))
+    assert other.runs() == []
+
+
+def test_what_is_no_bundle_is_told(other, tmp_path):
+    with pytest.raises(ExportError, match="no bundle"):
+        other.import_bundle(tmp_path / "none")
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(ExportError, match="no sound bundle"):
+        other.import_bundle(tmp_path / "text")
+
+
+def test_an_encrypted_or_packed_bundle_is_refused(bundle, other, tmp_path):
+    packed = tmp_path / "packed"
+    with zipfile.ZipFile(bundle) as sound, zipfile.ZipFile(packed, "w") as archive:
+        for name in sound.namelist():
+            archive.writestr(name, sound.read(name), zipfile.ZIP_DEFLATED)
+    with pytest.raises(ExportError, match="length"):
+        other.import_bundle(packed)
+    hidden = bytearray(bundle.read_bytes())
+    entry = hidden.index(b"PK\x01\x02")
+    hidden[entry + 8] |= 1
+    packed.write_bytes(hidden)
+    with pytest.raises(ExportError, match="encrypted"):
+        other.import_bundle(packed)
+
+
+@given(data=st.data())
+@settings(max_examples=150)
+def test_damage_is_told_or_the_bytes_are_the_same(there, bundle, data):
+    sound = bundle.read_bytes()
+    damaged = bytearray(sound)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(damaged) - 1))
+        damaged[place] = data.draw(st.integers(0, 255))
+    del damaged[data.draw(st.integers(0, len(damaged))) or len(damaged) :]
+    with TemporaryDirectory() as folder, suppress(RegistryError):
+        place = Path(folder) / "bundle"
+        place.write_bytes(damaged)
+        made = there.import_bundle(place)
+        there.export(made.reference, Path(folder) / "weights")
+        assert (Path(folder) / "weights").read_bytes() in sound
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+@settings(max_examples=150)
+def test_a_manifest_may_say_anything(there, bundle, data):
+    with zipfile.ZipFile(bundle) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    key = data.draw(st.sampled_from(["", "metadata", "run", "parent", "metrics"]))
+    said = manifest[key] if key else manifest
+    said[data.draw(st.sampled_from(sorted(said)))] = data.draw(JSON)
+    with TemporaryDirectory() as folder, suppress(RegistryError):
+        there.import_bundle(rewritten(bundle, Path(folder) / "forged", **manifest))
