@@ -410,13 +410,13 @@ def test_the_weights_of_the_version_are_what_nodes_get(tmp_path):
 
 def test_a_version_that_may_not_be_used_is_no_start(tmp_path):
     start(tmp_path, FedAvg(), rounds=1)
+    with pytest.raises(InvalidReferenceError, match="model='digits'"):
+        start(tmp_path, FedAvg(), run="tuned", initial="digits", model="cats")
     with opened(tmp_path) as registry:
         node = registry.contributions("digits")[0].node_id
         registry.withdraw(node)
     with pytest.raises(InvalidStateError, match="withdrawn"):
         start(tmp_path, FedAvg(), run="tuned", initial="digits")
-    with pytest.raises(InvalidReferenceError, match="model='digits'"):
-        start(tmp_path, FedAvg(), run="tuned", initial="digits", model="cats")
 
 
 def test_manifests_name_nodes_as_the_registry_does(tmp_path, monkeypatch):
