@@ -160,7 +160,7 @@ def describe(
         raise typer.BadParameter("say what to change, such as --description")
     with opened_registry(registry, storage) as opened:
         made = opened.edit_metadata(reference, actor=actor, **edits)
-        _tell(opened, made, f"has another {' and '.join(edits)}", output)
+        _tell(opened, made, f"is described anew: {', '.join(edits)}", output)
 
 
 def _tell(

@@ -103,7 +103,7 @@ def _tell_all(
         for each in summary.problems:
             print_rich(Text(f"{each.reference} is {each.state}: {each.problem}", "red"))
         bad = len(summary.problems)
-        print_rich(f"{summary.checked} versions verified, {bad or 'none'} damaged")
+        print_rich(f"verified: {summary.checked}; damaged: {bad or 'none'}")
     if summary.problems:
         raise typer.Exit(1)
 
@@ -190,9 +190,10 @@ def _tell_plan(planned: Collection) -> None:
     if len(gone) > _SHOWN:
         print_rich(f"... and {len(gone) - _SHOWN} more")
     print_rich(
-        f"{len(planned.versions)} versions lose their bytes and keep their rows, "
-        f"{len(planned.orphans)} files without a version go, {planned.stale_uploads} "
-        f"stale uploads end: {decimal(planned.size_bytes)} come back"
+        f"versions that lose their bytes and keep their rows: {len(planned.versions)}; "
+        f"files without a version: {len(planned.orphans)}; "
+        f"stale uploads: {planned.stale_uploads}; "
+        f"in all {decimal(planned.size_bytes)}"
     )
 
 

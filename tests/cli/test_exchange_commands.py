@@ -51,7 +51,7 @@ def test_what_is_said_about_a_version_can_be_changed(run_command, tmp_path):
     run_command("register", str(place), "--model", "digits", "--framework", "numpy")
     words = ("--description", "The first", "--model-config", '{"depth": 2}')
     said = run_command("describe", "digits", *words, "--actor", "ann").stdout
-    assert said == "digits:1.0.0 has another description and model_config\n"
+    assert said == "digits:1.0.0 is described anew: description, model_config\n"
     said = run_command(
         "describe", "digits", "--architecture", "Net", "--format", "json"
     )

@@ -26,7 +26,7 @@ def damage(tmp_path, version):
 
 def test_verify_one_and_all(run_command, tmp_path):
     assert "is sound" in run_command("verify", "digits:1.1.0").stdout
-    assert "5 versions verified, none damaged" in run_command("verify", "--all").stdout
+    assert "verified: 5; damaged: none" in run_command("verify", "--all").stdout
     damage(tmp_path, "1.1.0")
     assert "is damaged" in run_command("verify", "digits:1.1.0", code=1).stdout
     said = run_command("verify", "--model", "digits", "--format", "json", code=1).stdout
@@ -37,7 +37,7 @@ def test_verify_one_and_all(run_command, tmp_path):
 
 def test_gc_shows_asks_and_removes(run_command):
     shown = run_command("gc", "--keep-latest", "1", "--dry-run").stdout
-    assert "digits:1.3.0" in shown and "3 versions lose their bytes" in shown
+    assert "digits:1.3.0" in shown and "keep their rows: 3;" in shown
     assert "--yes" in run_command("gc", "--keep-latest", "1", code=1).stderr
     said = run_command("gc", "--keep-latest", "1", "--yes").stdout
     assert "came back" in said

@@ -11,6 +11,7 @@ from typing import Any, cast
 from sqlalchemy import (
     ColumnElement,
     Double,
+    Select,
     TableValuedAlias,
     and_,
     case,
@@ -113,7 +114,7 @@ class Conditions:
             case "tags":
                 tag = self.tags()
                 wanted = and_(tag.c.key == field.key, self._holds(asked, tag.c.value))
-                return exists(select(1).select_from(tag).where(wanted))
+                return _exists(select(1).select_from(tag).where(wanted))
             case "version":
                 return _numbered(asked)
             case "model":
@@ -125,7 +126,7 @@ class Conditions:
             case "node":
                 return self._given_by(asked)
         if field.key is not None:
-            return exists(
+            return _exists(
                 select(1).where(
                     MetricRow.version_id == VersionRow.id,
                     is_measure(field),
@@ -140,7 +141,7 @@ class Conditions:
             asked = replace(asked, value=self.name_of(asked.value))
         elif asked.operator == "in":
             asked = replace(asked, value=tuple(map(self.name_of, asked.value)))
-        return exists(
+        return _exists(
             select(1).where(
                 ContributionRow.round_id == VersionRow.round_id,
                 self._holds(asked, ContributionRow.node_id),
@@ -168,6 +169,11 @@ def is_measure(field: Field) -> ColumnElement[bool]:
     if field.name == "metrics":
         return and_(MetricRow.name == field.key, MetricRow.best_source)
     return and_(MetricRow.name == field.key, MetricRow.source == field.name)
+
+
+def _exists(rows: Select[Any]) -> ColumnElement[bool]:
+    """Return whether a version has such rows, whatever its query joins to it."""
+    return exists(rows.correlate(VersionRow))
 
 
 def _numbered(asked: Comparison) -> ColumnElement[bool]:

@@ -212,12 +212,13 @@ EXPRESSIONS = st.recursive(
 
 def test_a_search_finds_what_plain_python_finds(registry, versions):
     @settings(max_examples=80, deadline=None, derandomize=True)
-    @given(EXPRESSIONS)
-    def check(expression):
+    @given(EXPRESSIONS, st.sampled_from(["id", *NUMBERS]))
+    def check(expression, order):
         text, holds = expression
-        expected = [version.version for version in versions if holds(version)]
-        found = registry.search(text).versions
-        assert [version.version for version in found] == expected, text
+        expected = list(filter(holds, versions))
+        assert list(registry.search(text).versions) == expected, text
+        ordered = registry.search(text, order_by=order).versions
+        assert {v.version for v in ordered} == {v.version for v in expected}, text
 
     check()
 
