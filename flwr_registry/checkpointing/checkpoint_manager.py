@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,8 +17,9 @@ from flwr_registry.checkpointing.checkpoint import (
     read_manifest,
     write_manifest,
 )
+from flwr_registry.checkpointing.checkpoint_files import CheckpointFiles
 from flwr_registry.checkpointing.measured import trusted_metrics
-from flwr_registry.checkpointing.run_folders import ROOT, folder_of
+from flwr_registry.checkpointing.run_folders import ROOT
 from flwr_registry.errors import (
     CheckpointError,
     IntegrityError,
@@ -29,10 +28,9 @@ from flwr_registry.errors import (
 )
 from flwr_registry.records import StoredObject
 from flwr_registry.retention import Kept, LatestN, RetentionPolicy, removed_by
-from flwr_registry.storage import BytesContent, StorageBackend
+from flwr_registry.storage import StorageBackend
 from flwr_registry.weights import (
     Weights,
-    load_verified,
     load_weights,
     save_weights,
 )
@@ -43,12 +41,7 @@ Model = TypeVar("Model")
 ReadWeights: TypeAlias = Callable[[StorageBackend, StoredObject], Model]
 
 _LOGGER = logging.getLogger("flwr")
-_COMMITTED = "COMMITTED"
-_PINNED = "PINNED"
 _KEEP = LatestN(3)
-_ROUND = re.compile(r"round_(\d{6,})/")
-_MAX_MARKER_BYTES = 4096
-_MAX_MANIFEST_BYTES = 1024**3
 
 
 class CheckpointManager:
@@ -78,11 +71,16 @@ class CheckpointManager:
         self, storage: StorageBackend, run: str, *, keep: RetentionPolicy = _KEEP
     ) -> None:
         self._storage = storage
-        self._folder = folder_of(run)
+        self._files = CheckpointFiles(storage, run)
         self._keep = keep
 
-    def save(self, content: CheckpointContent) -> None:
+    def save(self, content: CheckpointContent, *, interim: bool = False) -> None:
         """Write a checkpoint; one of the same round is replaced. Then prune.
+
+        Parameters
+        ----------
+        interim : bool
+            It stands only until the next checkpoint, beside what the policy keeps.
 
         Raises
         ------
@@ -94,26 +92,22 @@ class CheckpointManager:
         fields = described(content)
         state = Weights(content.state_arrays)
         weights = self._lasting(content.weights)
-        folder = self._round_folder(content.server_round)
+        folder = self._files.folder(content.server_round)
         # Only now: what cannot be saved must not cost the checkpoint that is there.
-        self._storage.delete(f"{folder}/{_COMMITTED}")
+        self._files.withdraw(content.server_round)
         if isinstance(weights, Weights):
             key = f"{folder}/weights.safetensors"
             weights = save_weights(self._storage, key, weights)
         arrays = None
         if state:
             arrays = save_weights(self._storage, f"{folder}/state.safetensors", state)
-        data = write_manifest(fields, weights, arrays)
-        manifest = self._storage.save(f"{folder}/manifest.json", BytesContent(data))
-        marker = {"size_bytes": manifest.size_bytes, "sha256": manifest.sha256}
-        self._storage.save(
-            f"{folder}/{_COMMITTED}", BytesContent(json.dumps(marker).encode())
-        )
+        manifest = write_manifest(fields, weights, arrays)
+        self._files.commit(content.server_round, manifest, interim=interim)
         self._prune_after_save(content)
 
     def rounds(self) -> list[int]:
         """List the rounds that have a committed checkpoint, oldest first."""
-        return sorted(self._committed(list(self._storage.list(self._folder))))
+        return list(self._files.list().committed)
 
     @overload
     def load_latest(self) -> Checkpoint[Weights] | None: ...
@@ -195,11 +189,11 @@ class CheckpointManager:
         ObjectNotFoundError, IntegrityError, CheckpointError
             As `load_round` does.
         """
-        folder = self._round_folder(server_round)
-        manifest = read_manifest(self._read_manifest_bytes(folder))
+        manifest = read_manifest(self._files.read_manifest(server_round))
         if manifest.content.server_round != server_round:
             raise CheckpointError(
-                f"{folder} holds round {manifest.content.server_round}, not its own"
+                f"{self._files.folder(server_round)} holds round "
+                f"{manifest.content.server_round}, not its own"
             )
         return manifest
 
@@ -212,11 +206,11 @@ class CheckpointManager:
             When the round has none.
         """
         self.manifest_of(server_round)
-        self._storage.save(self._pin_of(server_round), BytesContent(b"pinned"))
+        self._files.pin(server_round)
 
     def unpin(self, server_round: int) -> None:
         """Leave the checkpoint of a round to the policy again."""
-        self._storage.delete(self._pin_of(server_round))
+        self._files.unpin(server_round)
 
     def prune(
         self, metrics: Mapping[int, Mapping[str, float]] | None = None
@@ -235,29 +229,24 @@ class CheckpointManager:
         list of int
             Rounds whose checkpoint was removed.
         """
-        keys = list(self._storage.list(self._folder))
-        rounds = sorted(self._committed(keys))
+        found = self._files.list()
+        newest = found.committed[-1:]
+        lasting = [each for each in found.committed if each not in found.interim]
         items = [
             Kept(
                 each,
                 each,
                 metrics=(metrics or {}).get(each, {}),
-                pinned=self._pin_of(each) in keys or each == rounds[-1],
+                # The newest lasting one too: an interim one may turn out damaged.
+                pinned=each in found.pinned or each == lasting[-1],
             )
-            for each in rounds
+            for each in lasting
         ]
         given_up = removed_by(self._keep, items, datetime.now(UTC))
-        gone = [item.order for item in given_up]
-        unfinished = {
-            found
-            for key in keys
-            if (found := self._round_of(key)) is not None
-            and found not in rounds
-            and rounds
-            and found < rounds[-1]
-        }
-        for server_round in [*gone, *sorted(unfinished)]:
-            self._remove(server_round, keys)
+        passing = found.interim.intersection(found.committed) - found.pinned
+        gone = sorted({item.order for item in given_up} | passing.difference(newest))
+        left = {each for each in found.unfinished if each < max(newest, default=0)}
+        self._files.remove([*gone, *sorted(left)])
         return gone
 
     def _lasting(self, weights: Weights | StoredObject) -> Weights | StoredObject:
@@ -266,52 +255,8 @@ class CheckpointManager:
             return load_weights(self._storage, weights)
         return weights
 
-    def _read_manifest_bytes(self, folder: str) -> bytearray:
-        try:
-            marker = json.loads(
-                self._storage.load(
-                    f"{folder}/{_COMMITTED}", max_bytes=_MAX_MARKER_BYTES
-                )
-            )
-        except ValueError:
-            marker = None
-        match marker:
-            case {"size_bytes": int(size), "sha256": str(sha256)}:
-                sound = 0 <= size <= _MAX_MANIFEST_BYTES
-            case _:
-                sound = False
-        if not sound:
-            raise CheckpointError(f"the marker of {folder} is damaged")
-        manifest = StoredObject(f"{folder}/manifest.json", size, sha256)
-        return load_verified(self._storage, manifest)
-
     def _prune_after_save(self, content: CheckpointContent) -> None:
         try:
             self.prune(trusted_metrics(content.metrics))
         except RegistryError as error:
             _LOGGER.warning("registry: old checkpoints could not be removed: %s", error)
-
-    def _remove(self, server_round: int, keys: list[str]) -> None:
-        """Remove the marker first: what is half removed must not look whole."""
-        folder = self._round_folder(server_round)
-        mine = [key for key in keys if key.startswith(f"{folder}/")]
-        for key in sorted(mine, key=lambda key: not key.endswith(f"/{_COMMITTED}")):
-            self._storage.delete(key)
-
-    def _committed(self, keys: list[str]) -> set[int]:
-        return {
-            found
-            for key in keys
-            if key.endswith(f"/{_COMMITTED}")
-            and (found := self._round_of(key)) is not None
-        }
-
-    def _round_of(self, key: str) -> int | None:
-        found = _ROUND.match(key.removeprefix(f"{self._folder}/"))
-        return int(found[1]) if found else None
-
-    def _pin_of(self, server_round: int) -> str:
-        return f"{self._round_folder(server_round)}/{_PINNED}"
-
-    def _round_folder(self, server_round: int) -> str:
-        return f"{self._folder}/round_{server_round:06d}"

@@ -96,9 +96,8 @@ class RoundEnding:
             self._promote(ended.made)
         seconds = time.monotonic() - self._saved_at
         moment = RoundEnd(ended.server_round, seconds, metrics)
-        if self._options.scheduler.due(moment):
-            self._save(ended, capture_random_state())
-        else:
+        due = self._options.scheduler.due(moment)
+        if not self._save(ended, capture_random_state(), due=due):
             self._hold(ended)
 
     def interrupted(self) -> None:
@@ -106,7 +105,7 @@ class RoundEnding:
         unsaved, self._unsaved = self._unsaved, None
         if unsaved is not None:
             unsaved.state.restore()
-            self._save(unsaved.ended, unsaved.random_state)
+            self._save(unsaved.ended, unsaved.random_state, due=True)
 
     def begun(self) -> None:
         """Note that training goes on from a round that has its checkpoint."""
@@ -140,18 +139,22 @@ class RoundEnding:
             ledger, _ = self._places()
             log_promotion(made, ledger.promote(made))
 
-    def _save(self, ended: EndedRound, random_state: Any) -> None:
+    def _save(self, ended: EndedRound, random_state: Any, *, due: bool) -> bool:
+        is_saved = False
         with self._tolerate(f"write the checkpoint of round {ended.server_round}"):
             _, checkpoints = self._places()
-            checkpoints.save(
+            is_saved = checkpoints.save(
                 ended.server_round,
                 ended.model,
                 ended.history,
                 ended.reference,
                 random_state,
+                due=due,
             )
-            self._saved_at = time.monotonic()
+        if is_saved:
             self._unsaved = None
+            self._saved_at = time.monotonic() if due else self._saved_at
+        return is_saved
 
     def _hold(self, ended: EndedRound) -> None:
         with self._tolerate("remember the strategy's state"):

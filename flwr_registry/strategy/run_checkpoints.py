@@ -56,8 +56,14 @@ class RunCheckpoints:
         history: RunHistory,
         reference: Architecture | None,
         random_state: Any,
-    ) -> None:
+        *,
+        due: bool,
+    ) -> bool:
         """Write the checkpoint of a round.
+
+        One that is not due is written where it costs a manifest alone: the model is a
+        version's bytes, and the strategy carries no arrays. It stands until the next,
+        so that a strategy without state goes on from its last version.
 
         Parameters
         ----------
@@ -67,12 +73,17 @@ class RunCheckpoints:
             What models are held against.
         random_state : object
             Of the end of the round.
+
+        Returns
+        -------
+        bool
+            False when nothing was written.
         """
         version = model.version
         weights = stored_weights_of(version) if version else model.weights
-        if weights is None:
-            return
         state = self._port.export_state()
+        if weights is None or not (due or (version and not state.arrays)):
+            return False
         self._tell_left_out(state.left_out)
         provenance = self._ledger.provenance
         content = CheckpointContent(
@@ -91,7 +102,8 @@ class RunCheckpoints:
             provenance=provenance,
             metadata=self._ledger.metadata(None),
         )
-        self._opened().save(content)
+        self._opened().save(content, interim=not due)
+        return True
 
     def _opened(self) -> CheckpointManager:
         if self._manager is None:

@@ -124,3 +124,24 @@ def test_weights_of_another_checkpoint_outlive_it(storage):
     manager.save(content(2, weights=manager.load_latest().stored_weights))
     assert manager.rounds() == [2]
     assert manager.load_round(2).weights["w"].tolist() == [1, 1, 1]
+
+
+def test_an_interim_one_stands_until_the_next_and_displaces_none(storage):
+    manager = CheckpointManager(storage, "trial", keep=LatestN(2))
+    for server_round in range(1, 9):
+        manager.save(content(server_round), interim=server_round % 3 != 0)
+        newest = manager.load_latest()
+        assert newest is not None and newest.content.server_round == server_round
+    assert manager.rounds() == [3, 6, 8]
+    manager.save(content(8))
+    manager.save(content(9))
+    assert manager.rounds() == [8, 9]
+
+
+def test_a_pinned_interim_one_stays(storage):
+    manager = CheckpointManager(storage, "trial", keep=LatestN(1))
+    manager.save(content(1), interim=True)
+    manager.pin(1)
+    manager.save(content(2))
+    manager.save(content(3))
+    assert manager.rounds() == [1, 3]

@@ -18,11 +18,11 @@ from flwr_registry.storage import BytesContent
 from flwr_registry.weights import Weights
 
 
-@pytest.mark.parametrize("writes", range(6))
+@pytest.mark.parametrize("writes", range(7))
 def test_a_crash_at_any_write_leaves_the_one_before(storage, writes):
     CheckpointManager(storage, "trial", keep=LatestN(1)).save(content(1))
     crashing = CheckpointManager(Failing(storage, writes), "trial", keep=LatestN(1))
-    committed = writes >= 5  # marker away, weights, state, manifest, marker
+    committed = writes >= 6  # two marks away, weights, state, manifest, marker
     try:
         crashing.save(content(2))
     except StorageError:
@@ -33,7 +33,7 @@ def test_a_crash_at_any_write_leaves_the_one_before(storage, writes):
     assert loaded.weights["w"][0] == loaded.content.server_round
 
 
-@pytest.mark.parametrize("writes", range(5))
+@pytest.mark.parametrize("writes", range(6))
 def test_a_crash_while_a_round_is_written_again_shows_nothing_half(storage, writes):
     manager = CheckpointManager(storage, "trial")
     manager.save(content(1))
@@ -57,7 +57,7 @@ def test_what_a_crash_left_is_swept(storage):
 
 def test_a_failed_prune_does_not_fail_the_save(storage, caplog):
     CheckpointManager(storage, "trial", keep=LatestN(1)).save(content(1))
-    CheckpointManager(Failing(storage, 5), "trial", keep=LatestN(1)).save(content(2))
+    CheckpointManager(Failing(storage, 6), "trial", keep=LatestN(1)).save(content(2))
     assert "could not be removed: the connection is gone" in caplog.text
     assert CheckpointManager(storage, "trial").rounds() == [1, 2]
 

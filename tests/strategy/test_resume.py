@@ -14,6 +14,7 @@ from federation.crashes import (
 from federation.outcome import Play, play
 
 from flwr_registry import ModelRegistry, RegistryStrategy
+from flwr_registry.checkpointing import CheckpointManager
 from flwr_registry.storage import LocalStorage
 
 ROUNDS = 6
@@ -31,7 +32,7 @@ def rotated():
         yield pytest.param(entry, point, next(rounds), id=name, marks=marks)
 
 
-def recorded(entry, folder, *, storage=None, resume=False, before=None):
+def recorded(entry, folder, *, storage=None, before=None, **options):
     """Run an entry in a registry in a folder; return its outcome."""
 
     def wrap(strategy):
@@ -41,13 +42,13 @@ def recorded(entry, folder, *, storage=None, resume=False, before=None):
             folder / "registry.db", storage or LocalStorage(folder)
         )
         return RegistryStrategy(
-            strategy, registry=registry, run="trial", resume=resume, on_error="raise"
+            strategy, registry=registry, run="trial", on_error="raise", **options
         )
 
     return play(entry, Play(rounds=ROUNDS, wrap=wrap))
 
 
-def crashed(entry, folder, point, server_round):
+def crashed(entry, folder, point, server_round, **options):
     storage = CrashingStorage(folder, point, server_round)
     return run_in_child(
         lambda: recorded(
@@ -55,6 +56,7 @@ def crashed(entry, folder, point, server_round):
             folder,
             storage=storage,
             before=lambda s: crash_in_hooks(s, entry.api, point, server_round),
+            **options,
         )
     )
 
@@ -119,3 +121,27 @@ def test_every_strategy_resumes_exactly(
 @pytest.mark.parametrize("name", ["message-FedAdam", "legacy-FedAdam"])
 def test_every_point_of_every_round(name, point, server_round, tmp_path, uninterrupted):
     check(find(name), tmp_path, point, server_round, uninterrupted)
+
+
+@pytest.mark.parametrize(
+    ("name", "done"),
+    [("message-FedAvg", 4), ("legacy-FedAvg", 4), ("message-FedAdam", 3)],
+)
+def test_without_arrays_of_its_own_a_strategy_goes_on_from_its_last_version(
+    name, done, tmp_path, uninterrupted
+):
+    entry = find(name)
+    expected, expected_line = uninterrupted(entry)
+    assert (
+        crashed(entry, tmp_path, "before aggregate", 5, checkpoint_every=3) == CRASHED
+    )
+    with ModelRegistry(tmp_path / "registry.db") as registry:
+        folder = CheckpointManager(registry.storage, "trial")
+        assert folder.rounds() == ([3] if done == 3 else [3, 4])
+        assert len(registry.list()) == 4
+    found = recorded(entry, tmp_path, resume=True, checkpoint_every=3)
+    assert (found.arrays, found.metrics) == (expected.arrays, expected.metrics)
+    assert found.random_state == expected.random_state
+    assert found.strategy_state == expected.strategy_state
+    assert line(tmp_path) == expected_line
+    assert folder.rounds() == [3, 6]

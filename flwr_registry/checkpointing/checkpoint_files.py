@@ -1,0 +1,143 @@
+"""Which files make a checkpoint, by their keys alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from flwr_registry.checkpointing.run_folders import folder_of
+from flwr_registry.errors import CheckpointError
+from flwr_registry.records import StoredObject
+from flwr_registry.storage import BytesContent, StorageBackend
+from flwr_registry.weights import load_verified
+
+__all__ = ["CheckpointFiles", "Listing"]
+
+_COMMITTED = "COMMITTED"
+_INTERIM = "INTERIM"
+_PINNED = "PINNED"
+_ROUND = re.compile(r"round_(\d{6,})/(.*)")
+_MAX_MARKER_BYTES = 4096
+_MAX_MANIFEST_BYTES = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The rounds of a run that have files, and what those make them.
+
+    Attributes
+    ----------
+    committed : tuple of int
+        Those with a checkpoint, oldest first.
+    interim, pinned, unfinished : frozenset of int
+        Those that stand until the next checkpoint; that were pinned; that a crash left
+        without a marker.
+    """
+
+    committed: tuple[int, ...]
+    interim: frozenset[int]
+    pinned: frozenset[int]
+    unfinished: frozenset[int]
+
+
+class CheckpointFiles:
+    """The files of one run's checkpoints.
+
+    A marker without content says that a checkpoint is interim, or pinned. The marker of
+    a committed one holds size and digest of its manifest.
+
+    Raises
+    ------
+    InvalidNameError
+        When `run` is no name of a folder.
+    """
+
+    def __init__(self, storage: StorageBackend, run: str) -> None:
+        self._storage = storage
+        self._folder = folder_of(run)
+
+    def folder(self, server_round: int) -> str:
+        """Return the key prefix of a round's checkpoint."""
+        return f"{self._folder}/round_{server_round:06d}"
+
+    def list(self) -> Listing:
+        """Look which rounds have files."""
+        found: dict[str, set[int]] = {}
+        rounds = set()
+        for key in self._storage.list(self._folder):
+            parts = _ROUND.fullmatch(key.removeprefix(f"{self._folder}/"))
+            if parts is not None:
+                rounds.add(int(parts[1]))
+                found.setdefault(parts[2], set()).add(int(parts[1]))
+        committed = found.get(_COMMITTED, set())
+        return Listing(
+            tuple(sorted(committed)),
+            frozenset(found.get(_INTERIM, ())),
+            frozenset(found.get(_PINNED, ())),
+            frozenset(rounds - committed),
+        )
+
+    def commit(self, server_round: int, manifest: bytes, *, interim: bool) -> None:
+        """Write the manifest, and the marker that makes the checkpoint exist."""
+        folder = self.folder(server_round)
+        if interim:
+            self._mark(f"{folder}/{_INTERIM}")
+        else:
+            self._storage.delete(f"{folder}/{_INTERIM}")
+        stored = self._storage.save(f"{folder}/manifest.json", BytesContent(manifest))
+        marker = {"size_bytes": stored.size_bytes, "sha256": stored.sha256}
+        content = BytesContent(json.dumps(marker).encode())
+        self._storage.save(f"{folder}/{_COMMITTED}", content)
+
+    def withdraw(self, server_round: int) -> None:
+        """Let the checkpoint of a round not exist, before its files change."""
+        self._storage.delete(f"{self.folder(server_round)}/{_COMMITTED}")
+
+    def pin(self, server_round: int) -> None:
+        """Mark a checkpoint as one that no policy removes."""
+        self._mark(f"{self.folder(server_round)}/{_PINNED}")
+
+    def unpin(self, server_round: int) -> None:
+        """Take the mark away."""
+        self._storage.delete(f"{self.folder(server_round)}/{_PINNED}")
+
+    def read_manifest(self, server_round: int) -> bytearray:
+        """Read the manifest that the marker names, verified.
+
+        Raises
+        ------
+        ObjectNotFoundError
+            When the round has no checkpoint.
+        CheckpointError, IntegrityError
+            When the marker or the manifest is damaged.
+        """
+        folder = self.folder(server_round)
+        key = f"{folder}/{_COMMITTED}"
+        try:
+            marker = json.loads(self._storage.load(key, max_bytes=_MAX_MARKER_BYTES))
+        except ValueError:
+            marker = None
+        match marker:
+            case {"size_bytes": int(size), "sha256": str(sha256)}:
+                sound = 0 <= size <= _MAX_MANIFEST_BYTES
+            case _:
+                sound = False
+        if not sound:
+            raise CheckpointError(f"the marker of {folder} is damaged")
+        manifest = StoredObject(f"{folder}/manifest.json", size, sha256)
+        return load_verified(self._storage, manifest)
+
+    def remove(self, rounds: Collection[int]) -> None:
+        """Remove checkpoints, each marker first: half of one must not look whole."""
+        for server_round in rounds:
+            self.withdraw(server_round)
+            for key in self._keys(server_round):
+                self._storage.delete(key)
+
+    def _keys(self, server_round: int) -> Iterable[str]:
+        return list(self._storage.list(self.folder(server_round)))
+
+    def _mark(self, key: str) -> None:
+        self._storage.save(key, BytesContent(b""))
