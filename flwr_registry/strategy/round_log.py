@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from flwr_registry.records import ModelVersion, RoundFacts, RunProvenance
 from flwr_registry.strategy.resume_point import ResumePoint
 from flwr_registry.strategy.tolerance import LOGGER
+from flwr_registry.strategy.verdict import Consequence
 
 __all__ = [
     "log_averaged_counters",
@@ -81,8 +82,8 @@ def log_invalid(
     facts: RoundFacts,
     version: ModelVersion | None,
     errors: Sequence[str],
-    consequence: str,
-    kept: ModelVersion | None = None,
+    consequence: Consequence,
+    kept: ModelVersion | None,
 ) -> None:
     """Log why a model failed validation, and what follows."""
     LOGGER.warning(
@@ -90,8 +91,8 @@ def log_invalid(
         facts.server_round,
         f", recorded as {version.reference} (failed)" if version else "",
         "; ".join(errors),
-        consequence,
-        _named(kept),
+        consequence.value,
+        _named(kept) if consequence is Consequence.REJECT else "",
     )
 
 

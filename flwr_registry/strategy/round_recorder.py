@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from flwr_registry.errors import ResumeError, ValidationError
-from flwr_registry.records import MetricSource, ModelVersion, RoundFacts, RoundStatus
+from flwr_registry.records import MetricSource, ModelVersion, RoundFacts
 from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
 from flwr_registry.strategy.contributions import complete_contributions
 from flwr_registry.strategy.options import RegistryOptions
@@ -20,13 +20,15 @@ from flwr_registry.strategy.round_log import (
     log_version,
     log_without_model,
 )
-from flwr_registry.strategy.round_validation import RoundValidation, Verdict
+from flwr_registry.strategy.round_registration import RoundRegistration
+from flwr_registry.strategy.round_validation import RoundValidation
 from flwr_registry.strategy.run_checkpoints import RunCheckpoints
 from flwr_registry.strategy.run_history import CurrentModel, RunHistory
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.run_opening import RunOpening
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.tolerance import Tolerance
+from flwr_registry.strategy.verdict import Consequence, Verdict
 from flwr_registry.weights import Weights
 
 __all__ = ["RoundRecorder"]
@@ -73,7 +75,7 @@ class RoundRecorder:
         self._chosen: tuple[str, ...] = ()
         self._round_began = time.perf_counter()
         self._is_pending = False
-        self._recorded_round = 0
+        self._registration = RoundRegistration(self.tolerate, self._opened)
         self._history = RunHistory()
         self._checkpoints: RunCheckpoints | None = None
         self._opening = RunOpening(self._port)
@@ -105,7 +107,9 @@ class RoundRecorder:
         self._model = self._opening.model
         if self.replay is not None:
             self._history = RunHistory.of(self.replay.content)
-            self._recorded_round = self.replay.last_round
+            self._registration = RoundRegistration(
+                self.tolerate, self._opened, recorded_round=self.replay.last_round
+            )
             self._ending.begun()
 
     def _refuse_to_start_blindly(self) -> None:
@@ -200,8 +204,20 @@ class RoundRecorder:
         verdict = Verdict()
         with self.tolerate(f"validate the model of round {server_round}"):
             verdict = self._validation.judge(weights, facts)
-        version = self._register(weights, facts, verdict, aggregate.privacy)
-        goes_on = not verdict.errors or self._may_go_on(facts, version, verdict)
+        kept = self._model.version
+        version = self._registration.register(
+            weights, facts, verdict, parent=kept, privacy=aggregate.privacy
+        )
+        consequence = verdict.consequence(self.options.on_invalid)
+        if verdict.errors:
+            log_invalid(facts, version, verdict.errors, consequence, kept)
+        if consequence is Consequence.END:
+            raise ValidationError(
+                f"the model of round {server_round} failed validation: "
+                + "; ".join(verdict.errors),
+                errors=verdict.errors,
+            )
+        goes_on = consequence is Consequence.GO_ON
         self._history.note_round(
             facts, version, gave_model=goes_on, privacy=aggregate.privacy
         )
@@ -228,25 +244,6 @@ class RoundRecorder:
             duration_seconds=time.perf_counter() - self._round_began,
         )
 
-    def _register(
-        self,
-        weights: Weights,
-        facts: RoundFacts,
-        verdict: Verdict,
-        privacy: tuple[float, float] | None,
-    ) -> ModelVersion | None:
-        version = None
-        with self.tolerate(f"register the model of round {facts.server_round}"):
-            version = self._opened().register(
-                weights,
-                facts,
-                parent=self._model.version,
-                errors=verdict.errors,
-                privacy=privacy,
-            )
-            self._recorded_round = facts.server_round
-        return version
-
     def _record_without_model(self, aggregate: Aggregate, facts: RoundFacts) -> None:
         self._history.note_round(
             facts, None, gave_model=aggregate.has_model, privacy=aggregate.privacy
@@ -256,30 +253,7 @@ class RoundRecorder:
             self._model = CurrentModel(aggregate.buffers)
         else:
             log_without_model(facts.server_round, self._model.version)
-        with self.tolerate(f"record round {facts.server_round}"):
-            self._opened().record_round(
-                facts, RoundStatus.NO_RESULT, self._model.version
-            )
-            self._recorded_round = facts.server_round
-
-    def _may_go_on(
-        self, facts: RoundFacts, version: ModelVersion | None, verdict: Verdict
-    ) -> bool:
-        """Whether training goes on with a model that failed validation."""
-        errors = verdict.errors
-        if self.options.on_invalid == "raise":
-            log_invalid(facts, version, errors, "Training ends")
-            raise ValidationError(
-                f"the model of round {facts.server_round} failed validation: "
-                + "; ".join(errors),
-                errors=errors,
-            )
-        if verdict.unfit and self.options.on_invalid == "reject":
-            kept = self._model.version
-            log_invalid(facts, version, errors, "The last good model stays", kept)
-            return False
-        log_invalid(facts, version, errors, "Training goes on with it")
-        return True
+        self._registration.register_without_model(facts, self._model.version)
 
     def _go_on_with(self, model: CurrentModel) -> None:
         self._model = model
@@ -310,16 +284,9 @@ class RoundRecorder:
         if not metrics:
             return
         self._is_pending = self._server_round > 0
-        if server_round == 0 or server_round != self._recorded_round:
-            # The initial model is no version; nor is one that could not be registered.
-            return
-        version = self._model.version
-        if not same_buffers(buffers, self._model.buffers):
-            version = None
-        with self.tolerate(
-            f"record the {source.value} metrics of round {server_round}"
-        ):
-            self._opened().record_metrics(server_round, source, metrics, version)
+        is_ours = same_buffers(buffers, self._model.buffers)
+        version = self._model.version if is_ours else None
+        self._registration.attach_metrics(server_round, source, metrics, version)
 
     def end_round(self) -> None:
         """Do what follows when the last hook of a round has returned; once a round.

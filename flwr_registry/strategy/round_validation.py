@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from flwr_registry.records import RoundFacts
 from flwr_registry.strategy.aggregate import Aggregate
 from flwr_registry.strategy.contributions import count_of_successes
 from flwr_registry.strategy.round_log import log_averaged_counters
+from flwr_registry.strategy.verdict import Verdict
 from flwr_registry.validation import Candidate, ModelValidator
 from flwr_registry.weights import Architecture, Weights
 
-__all__ = ["RoundValidation", "Verdict"]
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What speaks against a model.
-
-    Attributes
-    ----------
-    unfit : tuple of str
-        Why it must not be trained on.
-    doubts : tuple of str
-        What is wrong with its metrics alone: a report may count accuracy in per cent,
-        or a loss be negative, while the arrays are sound.
-    """
-
-    unfit: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
-
-    @property
-    def errors(self) -> tuple[str, ...]:
-        """All of it."""
-        return self.unfit + self.doubts
+__all__ = ["RoundValidation"]
 
 
 class RoundValidation:
