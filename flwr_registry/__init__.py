@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flwr_registry.checkpointing import CheckpointManager as CheckpointManager
+    from flwr_registry.checkpointing import CheckpointScheduler as CheckpointScheduler
     from flwr_registry.checkpointing import EveryNRounds as EveryNRounds
+    from flwr_registry.checkpointing import EverySeconds as EverySeconds
+    from flwr_registry.checkpointing import OnImprovement as OnImprovement
     from flwr_registry.records import ModelVersion as ModelVersion
     from flwr_registry.registry import AsyncModelRegistry as AsyncModelRegistry
     from flwr_registry.registry import BetterThanProduction as BetterThanProduction
@@ -40,7 +43,10 @@ _PLACES = {
     "AsyncModelRegistry": "registry",
     "BestN": "retention",
     "CheckpointManager": "checkpointing",
+    "CheckpointScheduler": "checkpointing",
     "EveryNRounds": "checkpointing",
+    "EverySeconds": "checkpointing",
+    "OnImprovement": "checkpointing",
     "EveryNth": "retention",
     "KeepAll": "retention",
     "LatestN": "retention",

@@ -31,6 +31,7 @@ from flwr_registry.retention import Kept, LatestN, RetentionPolicy, removed_by
 from flwr_registry.storage import StorageBackend
 from flwr_registry.weights import (
     Weights,
+    load_separate_arrays,
     load_weights,
     save_weights,
 )
@@ -177,7 +178,7 @@ class CheckpointManager:
         weights = read_weights(self._storage, manifest.weights)
         arrays: Any = {}
         if manifest.state_arrays is not None:
-            arrays = load_weights(self._storage, manifest.state_arrays)
+            arrays = load_separate_arrays(self._storage, manifest.state_arrays)
         content = replace(manifest.content, state_arrays=arrays)
         return Checkpoint(weights, manifest.weights, content)
 

@@ -45,7 +45,7 @@ class Replay:
         *,
         looks_at_each_model: bool,
     ) -> None:
-        self.content: CheckpointContent = point.checkpoint.content
+        self.content: CheckpointContent = point.without_bytes().checkpoint.content
         self.last_model = model_of(point.checkpoint.weights, self.content.tensor_type)
         self._storage = storage
         self._model_of = model_of
@@ -60,6 +60,10 @@ class Replay:
     def covers(self, server_round: int) -> bool:
         """Tell whether a round is done; 0 is what came before the first."""
         return server_round <= self.last_round
+
+    def end(self) -> None:
+        """Let go of the model: a new round begins, and it is asked for no more."""
+        self.last_model = None
 
     def was_configured(self, server_round: int) -> bool:
         """Tell whether the round was aggregated at all."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flwr_registry.checkpointing import (
     Checkpoint,
@@ -40,6 +40,13 @@ class ResumePoint:
     def server_round(self) -> int:
         """The last round that is done."""
         return self.checkpoint.content.server_round
+
+    def without_bytes(self) -> ResumePoint:
+        """Return what tells of the checkpoint, without its weights and arrays."""
+        content = replace(self.checkpoint.content, state_arrays={})
+        empty = NpyImages({}, opaque=False)
+        light = replace(self.checkpoint, weights=empty, content=content)
+        return replace(self, checkpoint=light)
 
     def __str__(self) -> str:
         return f"{self.folder}/round_{self.server_round:06d}"

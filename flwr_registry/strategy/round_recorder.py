@@ -165,6 +165,8 @@ class RoundRecorder:
         """Note that a round begins; the one before it is over."""
         self.end_round()
         self._opening.take_up()
+        if self.replay is not None and not self.replays(server_round):
+            self.replay.end()
         # Without an initial model seen, what training goes on with is the reference.
         self._validation.take_reference(self._model.weights)
         self._server_round = server_round

@@ -12,7 +12,9 @@ from flwr_registry.checkpointing import (
     FinishedRound,
     new_run_folder,
 )
+from flwr_registry.records import StoredObject
 from flwr_registry.registry import ModelRegistry, NodeNames
+from flwr_registry.storage import StorageBackend
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.round_log import log_left_out
 from flwr_registry.strategy.run_history import (
@@ -120,7 +122,8 @@ class RunCheckpoints:
         if point is not None:
             # A crash before its first own checkpoint must not lead back to the line
             # that was left.
-            manager.save(point.checkpoint.content)
+            left = self._in(point.folder)
+            manager.save(left.load_round(point.server_round, _unread).content)
         return manager
 
     def _in(self, folder: str) -> CheckpointManager:
@@ -150,3 +153,8 @@ class RunCheckpoints:
         if attributes and not self._left_out_is_known:
             self._left_out_is_known = True
             log_left_out(attributes)
+
+
+def _unread(_: StorageBackend, stored: StoredObject) -> StoredObject:
+    """Leave weights where they are."""
+    return stored

@@ -55,7 +55,7 @@ class RunLedger:
     storage : StorageBackend
         Where bytes are written.
     resumed : ResumePoint or None
-        Where the run goes on from.
+        Where the run goes on from, without its bytes.
     """
 
     def __init__(
@@ -78,10 +78,9 @@ class RunLedger:
         ResumeError, CheckpointError, StorageError
             As the function of this name does.
         """
-        self.resumed = find_resume_point(
-            self.storage, self._options.run, self._options.resume
-        )
-        return self.resumed
+        point = find_resume_point(self.storage, self._options.run, self._options.resume)
+        self.resumed = point.without_bytes() if point is not None else None
+        return point
 
     def open(self) -> ModelVersion | None:
         """Open storage and database and say where they are.

@@ -12,6 +12,7 @@ from flwr_registry.strategy.resume_checks import check_architecture, check_strat
 from flwr_registry.strategy.run_history import CurrentModel, stored_weights_of
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.strategy_port import StrategyPort
+from flwr_registry.strategy.strategy_state import StrategyState
 from flwr_registry.strategy.tolerance import Tolerance
 from flwr_registry.weights import Architecture, load_npy_images
 
@@ -39,7 +40,7 @@ class RunOpening:
         self.replay: Replay | None = None
         self.model = CurrentModel()
         self.initial_model: Any = None
-        self._is_taken_up = False
+        self._state: StrategyState | None = None
 
     def open(
         self, ledger: RunLedger, options: RegistryOptions, tolerate: Tolerance
@@ -70,11 +71,10 @@ class RunOpening:
 
     def take_up(self) -> None:
         """Load the state of the last round that is done, once, before a new one."""
-        if self.replay is None or self._is_taken_up:
-            return
-        self._is_taken_up = True
-        self._port.take_up(self.replay.content)
-        restore_random_state(self.replay.content.random_state)
+        state, self._state = self._state, None
+        if self.replay is not None and state is not None:
+            self._port.take_up(state)
+            restore_random_state(self.replay.content.random_state)
 
     def _find_replay(self, ledger: RunLedger) -> None:
         point = ledger.find_resume_point()
@@ -83,6 +83,7 @@ class RunOpening:
         content = point.checkpoint.content
         check_strategy(content, self._port.class_chain, ledger.provenance.model)
         self._port.check_state(content)
+        self._state = StrategyState(content.state, dict(content.state_arrays))
         self.replay = Replay(
             point,
             ledger.storage,

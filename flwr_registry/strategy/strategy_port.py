@@ -76,9 +76,8 @@ class StrategyPort:
         """Refuse a checkpoint that lacks what the strategy must not start without."""
         check_accountants(self._strategy, content.state)
 
-    def take_up(self, content: CheckpointContent) -> None:
+    def take_up(self, state: StrategyState) -> None:
         """Give the strategy the state of a checkpoint."""
-        state = StrategyState(content.state, content.state_arrays)
         import_state(self._strategy, state)
 
     def call_at_exit(self, work: Callable[[], None]) -> None:

@@ -100,12 +100,18 @@ def export_state(
 def import_state(strategy: Any, state: StrategyState) -> None:
     """Put a state back into a strategy that was built as the one it came from.
 
+    Parameters
+    ----------
+    state : StrategyState
+        Its arrays are copied and, where they are a dictionary, taken out of it.
+
     Raises
     ------
     CheckpointError
         When the state does not fit the strategy.
     """
-    _Importer(state.arrays).attributes(strategy, state.tree)
+    arrays = state.arrays if isinstance(state.arrays, dict) else dict(state.arrays)
+    _Importer(arrays).attributes(strategy, state.tree)
 
 
 class _NoPlainForm(Exception):
@@ -213,13 +219,15 @@ _SEQUENCES: dict[type, str] = {
 
 
 class _Importer:
-    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
         self._arrays = arrays
+        self._made_bytes: dict[str, bytes] = {}
+        self._made_arrays: dict[str, NDArray[Any]] = {}
         self._readers: dict[str, Callable[[Any], Any]] = {
             "$scalar": lambda name: self._array(name)[()],
             "$float": float,
-            "$bytes": lambda name: self._array(name).tobytes(),
-            "$array": lambda name: self._array(name).copy(order="K"),
+            "$bytes": self._bytes,
+            "$array": self._own_array,
             "$dict": lambda pairs: dict(self._pairs(pairs)),
             "$ArrayRecord": lambda pairs: ArrayRecord(dict(self._pairs(pairs))),
             "$MetricRecord": lambda pairs: MetricRecord(dict(self._pairs(pairs))),
@@ -269,6 +277,22 @@ class _Importer:
 
     def _sequence(self, kind: type, items: list[Any]) -> Any:
         return kind(map(self.value, items))
+
+    def _bytes(self, name: str) -> bytes:
+        if name not in self._made_bytes:
+            self._made_bytes[name] = self._taken(name).tobytes()
+        return self._made_bytes[name]
+
+    def _own_array(self, name: str) -> NDArray[Any]:
+        if name not in self._made_arrays:
+            self._made_arrays[name] = self._taken(name).copy(order="K")
+        return self._made_arrays[name]
+
+    def _taken(self, name: str) -> NDArray[Any]:
+        """Let go of an array once it is copied: no two of them are held at once."""
+        array = self._array(name)
+        del self._arrays[name]
+        return array
 
     def _array(self, name: str) -> NDArray[Any]:
         if name not in self._arrays:

@@ -8,6 +8,7 @@ from flwr_registry.weights.architecture import (
 from flwr_registry.weights.model_files import ModelFile, read_model_file
 from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.npy_images import NpyImages, load_npy_images
+from flwr_registry.weights.one_pass import load_separate_arrays
 from flwr_registry.weights.safetensors_file import decode, encode
 from flwr_registry.weights.stored_weights import (
     copy_verified,
@@ -30,6 +31,7 @@ __all__ = [
     "decode",
     "encode",
     "load_npy_images",
+    "load_separate_arrays",
     "load_verified",
     "load_weights",
     "read_model_file",

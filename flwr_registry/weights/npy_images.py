@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -12,15 +10,12 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from flwr_registry.errors import IntegrityError, StorageError, WeightsFormatError
+from flwr_registry.errors import WeightsFormatError
 from flwr_registry.records import StoredObject
 from flwr_registry.storage import StorageBackend
-from flwr_registry.weights.safetensors_file import (
-    SLICE_BYTES,
-    has_layout_notes,
-    is_opaque,
-)
-from flwr_registry.weights.safetensors_header import LENGTH_BYTES, Entry, parse_header
+from flwr_registry.weights.one_pass import read_in_one_pass
+from flwr_registry.weights.safetensors_file import SLICE_BYTES
+from flwr_registry.weights.safetensors_header import Entry
 from flwr_registry.weights.stored_weights import load_weights
 
 __all__ = ["NpyImages", "load_npy_images"]
@@ -49,64 +44,15 @@ def load_npy_images(storage: StorageBackend, stored: StoredObject) -> NpyImages:
 
     Raises
     ------
-    ObjectNotFoundError
-        When the file is gone.
-    IntegrityError
-        When its length or SHA-256 differs from `stored`, or it holds no weights.
-    StorageError
-        When it cannot be read.
+    ObjectNotFoundError, IntegrityError, StorageError
+        As `read_in_one_pass` does.
     """
-    place = f"{stored.key} in {storage.url}"
-    try:
-        with storage.open(stored.key) as file:
-            found = _read(file, stored)
-    except OSError as error:
-        raise StorageError(f"cannot read {place}: {error}", key=stored.key) from error
-    except WeightsFormatError as error:
-        raise WeightsFormatError(f"{place}: {error}", key=stored.key) from error
+    found = read_in_one_pass(storage, stored, _read_image)
     if found is None:
-        # Byte and memory order are noted beside: rare, and not worth a second way.
         weights = load_weights(storage, stored)
         images = {name: _image_of(array) for name, array in weights.items()}
         return NpyImages(images, weights.opaque)
-    images, opaque, sha256 = found
-    if sha256 != stored.sha256:
-        raise IntegrityError(
-            f"{place} is not what was stored: its length or SHA-256 differs from "
-            f"{stored.size_bytes} bytes with SHA-256 {stored.sha256[:12]}",
-            key=stored.key,
-        )
-    return NpyImages(images, opaque)
-
-
-def _read(
-    file: BinaryIO, stored: StoredObject
-) -> tuple[dict[str, bytes], bool, str] | None:
-    """Return images, opaqueness and digest; None where arrays need to be rearranged."""
-    if file.seek(0, os.SEEK_END) != stored.size_bytes:
-        return {}, False, ""
-    file.seek(0)
-    digest = hashlib.sha256()
-    head = file.read(LENGTH_BYTES)
-    head += file.read(min(int.from_bytes(head, "little"), stored.size_bytes))
-    try:
-        entries, metadata, _ = parse_header(head, stored.size_bytes)
-    except WeightsFormatError:
-        digest.update(head)
-        while piece := file.read(SLICE_BYTES):
-            digest.update(piece)
-        if digest.hexdigest() != stored.sha256:
-            # Damage tells more than what the damage did to the header.
-            return {}, False, ""
-        raise
-    if has_layout_notes(metadata):
-        return None
-    digest.update(head)
-    images = {}
-    for entry in sorted(entries, key=lambda each: (each.begin, each.end)):
-        images[entry.name] = _read_image(file, entry, digest)
-    in_order = {entry.name: images[entry.name] for entry in entries}
-    return in_order, is_opaque(metadata), digest.hexdigest()
+    return NpyImages(found.arrays, found.opaque)
 
 
 def _read_image(file: BinaryIO, entry: Entry, digest: Any) -> bytes:
