@@ -5,6 +5,7 @@
 #
 # Needs Python 3.11 or later and nothing else. Writes to examples/.venv and FOLDER/.flwr only.
 # EXAMPLE_VENV=PATH uses an environment that has everything, and installs nothing.
+# RUN_CONFIG="num-server-rounds=20" changes the app's run configuration.
 # pip's own settings choose the build of torch; one for the CPU is enough.
 set -euo pipefail
 
@@ -63,14 +64,27 @@ default = "example"
 address = "127.0.0.1:$port"
 insecure = true
 TOML
+    set -m # A group of its own: Ctrl-C must find its processes still there.
     flower-superlink --insecure --simulation --host 127.0.0.1 --port "$port" \
         --disable-runtime-dependency-installation >"$FLWR_HOME/superlink.log" 2>&1 &
     superlink=$!
-    trap 'kill "$superlink" 2>/dev/null; wait "$superlink" 2>/dev/null || true' EXIT
+    set +m
+    trap stop_superlink EXIT
     until (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
         kill -0 "$superlink" 2>/dev/null || fail "The SuperLink ended; see $FLWR_HOME/superlink.log"
         sleep 0.2
     done
+}
+
+# Ctrl-C ends the log alone: the federation is a process of the SuperLink.
+stop_superlink() {
+    local group
+    for group in $(pgrep -P "$superlink"); do
+        # A simulation that is told to end would finish all of its rounds first.
+        kill -KILL -- "-$group" 2>/dev/null || true
+    done
+    kill "$superlink" 2>/dev/null || true
+    wait "$superlink" 2>/dev/null || true
 }
 
 # `flwr run --stream` exits 0 even when the run failed.
@@ -92,7 +106,7 @@ export PATH=$venv/bin:$PATH
 
 say 'Running the federation: 4 nodes simulated on this machine'
 start_superlink
-flwr run "$app" --stream \
+flwr run "$app" --stream --run-config "${RUN_CONFIG:-}" \
     --federation-config 'num-supernodes=4 init-args-num-cpus=2 client-resources-num-cpus=1'
 check_completed
 

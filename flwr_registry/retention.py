@@ -117,7 +117,7 @@ class BestN(_Joinable):
     ----------
     metric : str
         Name of the metric.
-    mode : {"min", "max"}
+    mode : {"max", "min"}
         Whether the lowest or the highest value is best.
 
     Raises
@@ -128,7 +128,7 @@ class BestN(_Joinable):
 
     n: int
     metric: str
-    mode: Literal["min", "max"] = "min"
+    mode: Literal["max", "min"] = "max"
 
     def __post_init__(self) -> None:
         _check_count(self.n)

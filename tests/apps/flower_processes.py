@@ -54,17 +54,44 @@ class FlowerHome:
 
     def run(self, app: Path, run_config: Mapping[str, object]) -> FlowerRun:
         """Run a copy of `app` to its end; `flwr run` exits 0 whatever became of it."""
+        run_id, log = self._run(app, run_config, "--stream")
+        listed = self._listed(run_id)
+        return FlowerRun(run_id, listed["status"], listed["status-details"], log)
+
+    def start(self, app: Path, run_config: Mapping[str, object]) -> str:
+        """Start a run of a copy of `app`; return its id."""
+        return self._run(app, run_config)[0]
+
+    def stop(self, run_id: str) -> str:
+        """Stop a run by `flwr stop`; return its status once it has ended."""
+        self.flwr("stop", run_id, self.superlink)
+        status: str = self._listed(run_id)["status"]
+        return status
+
+    def kill(self, program: str = "") -> None:
+        """Kill the home's processes, or those of one program, without a warning."""
+        killed = [
+            process
+            for process in _processes_of(self)
+            if any(program in part for part in process.cmdline()[:2])
+        ]
+        assert killed
+        for process in killed:
+            _signal(process, kill=True)
+        psutil.wait_procs(killed, timeout=END_SECONDS)
+
+    def _run(
+        self, app: Path, run_config: Mapping[str, object], *options: str
+    ) -> tuple[str, str]:
         copy = self.path / "sources" / f"{app.name}-{time.monotonic_ns()}"
         shutil.copytree(app, copy, ignore=shutil.ignore_patterns("__pycache__"))
-        options = [*self.run_options]
+        command = ["run", str(copy), self.superlink, *options, *self.run_options]
         for key, value in run_config.items():
-            options += ["--run-config", f"{key}={json.dumps(value)}"]
-        log = self.flwr("run", str(copy), self.superlink, "--stream", *options)
+            command += ["--run-config", f"{key}={json.dumps(value)}"]
+        log = self.flwr(*command)
         found = re.search(r"Successfully started run (\d+)", log)
         assert found is not None, log
-        listed = self._listed(found.group(1))
-        details = listed["status-details"]
-        return FlowerRun(found.group(1), listed["status"], details, log)
+        return found.group(1), log
 
     def flwr(self, *arguments: str) -> str:
         """Return what the `flwr` command prints."""

@@ -1,5 +1,7 @@
 """The nodes' side: fit the line to the node's points, and measure it."""
 
+import time
+
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
@@ -21,6 +23,7 @@ def _partition(context: Context) -> int:
 def train(message: Message, context: Context) -> Message:
     """Answer with weights that fit this node better."""
     partition = _partition(context)
+    time.sleep(float(context.run_config["round-seconds"]))
     weights = descend(_weights(message), partition)
     metrics = MetricRecord(
         {

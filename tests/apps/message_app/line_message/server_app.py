@@ -1,8 +1,8 @@
-"""The server's side: FedAvg, with every round registered."""
+"""The server's side: FedAvg or FedAvgM, with every round registered."""
 
 from flwr.app import Array, ArrayRecord, Context
 from flwr.serverapp import Grid, ServerApp
-from flwr.serverapp.strategy import FedAvg
+from flwr.serverapp.strategy import FedAvg, FedAvgM
 
 from flwr_registry import RegistryStrategy
 from line_message.task import initial_weights
@@ -13,7 +13,9 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run the federation."""
-    strategy = RegistryStrategy.from_context(context, FedAvg())
+    momentum = float(context.run_config["server-momentum"])
+    inner = FedAvgM(server_momentum=momentum) if momentum else FedAvg()
+    strategy = RegistryStrategy.from_context(context, inner)
     arrays = ArrayRecord({k: Array(v) for k, v in initial_weights().items()})
     strategy.start(
         grid=grid,
