@@ -2,6 +2,7 @@
 
 from flwr_registry.storage.fsspec_storage import FsspecStorage
 from flwr_registry.storage.local_storage import LocalStorage, storage_from_url
+from flwr_registry.storage.sliced_digest import SlicedDigest
 from flwr_registry.storage.storage_backend import (
     DIGEST,
     BytesContent,
@@ -17,6 +18,7 @@ __all__ = [
     "Content",
     "FsspecStorage",
     "LocalStorage",
+    "SlicedDigest",
     "StorageBackend",
     "SweepingStorage",
     "digest_of",

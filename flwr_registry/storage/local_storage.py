@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import uuid
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from flwr_registry.records import StoredObject
 from flwr_registry.storage.fsspec_storage import FsspecStorage, translated
+from flwr_registry.storage.sliced_digest import SlicedDigest
 from flwr_registry.storage.storage_backend import (
     Content,
     StorageBackend,
@@ -103,15 +103,14 @@ def storage_from_url(url: str | os.PathLike[str]) -> StorageBackend:
 
 
 def _write_durably(path: Path, content: Content) -> str:
-    digest = hashlib.sha256()
-    with open(_create(path), "wb", buffering=0) as file:
+    with open(_create(path), "wb", buffering=0) as file, SlicedDigest() as digest:
         for piece in content:
             digest.update(piece)
             remaining = piece
             while remaining:
                 remaining = remaining[file.write(remaining) :]
         os.fsync(file.fileno())
-    return digest.hexdigest()
+        return digest.hexdigest()
 
 
 def _create(path: Path) -> int:

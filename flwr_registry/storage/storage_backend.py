@@ -37,7 +37,7 @@ class Content(Protocol):
         """Length of all slices together."""
 
     def __iter__(self) -> Iterator[memoryview]:
-        """Give the bytes from first to last, in slices."""
+        """Give the bytes from first to last, in slices that are not changed later."""
 
 
 @dataclass(frozen=True, slots=True)

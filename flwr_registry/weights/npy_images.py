@@ -10,11 +10,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from flwr_registry.errors import WeightsFormatError
 from flwr_registry.records import StoredObject
-from flwr_registry.storage import StorageBackend
-from flwr_registry.weights.one_pass import read_in_one_pass
-from flwr_registry.weights.safetensors_file import SLICE_BYTES
+from flwr_registry.storage import SlicedDigest, StorageBackend
+from flwr_registry.weights.one_pass import fill, read_in_one_pass
 from flwr_registry.weights.safetensors_header import Entry
 from flwr_registry.weights.stored_weights import load_weights
 
@@ -40,7 +38,7 @@ class NpyImages:
 def load_npy_images(storage: StorageBackend, stored: StoredObject) -> NpyImages:
     """Read stored weights in one pass, straight into images, and verify them.
 
-    In memory there is one model and at most an eighth of its largest array.
+    In memory there is one model and no more.
 
     Raises
     ------
@@ -55,18 +53,17 @@ def load_npy_images(storage: StorageBackend, stored: StoredObject) -> NpyImages:
     return NpyImages(found.arrays, found.opaque)
 
 
-def _read_image(file: BinaryIO, entry: Entry, digest: Any) -> bytes:
+def _read_image(file: BinaryIO, entry: Entry, digest: SlicedDigest) -> bytes:
     image = io.BytesIO()
     _write_header(image, entry.dtype, entry.shape)
-    missing = entry.end - entry.begin
-    view = memoryview(bytearray(min(missing, SLICE_BYTES)))
-    while missing:
-        count = file.readinto(view[:missing])  # type: ignore[attr-defined]
-        if not count:
-            raise WeightsFormatError(f"the file ended within array {entry.name!r}")
-        digest.update(view[:count])
-        image.write(view[:count])
-        missing -= count
+    begin, size = image.tell(), entry.end - entry.begin
+    if size:
+        image.seek(size - 1, io.SEEK_CUR)
+        image.write(b"\0")
+        with image.getbuffer() as whole:
+            fill(whole[begin:], file, entry, digest)
+            # The slices have to be free before the bytes can be taken out.
+            digest.drain()
     return image.getvalue()
 
 

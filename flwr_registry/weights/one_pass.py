@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from flwr_registry.errors import IntegrityError, StorageError, WeightsFormatError
 from flwr_registry.records import StoredObject
-from flwr_registry.storage import StorageBackend
+from flwr_registry.storage import SlicedDigest, StorageBackend
 from flwr_registry.weights.safetensors_file import (
     SLICE_BYTES,
     has_layout_notes,
@@ -22,10 +21,16 @@ from flwr_registry.weights.safetensors_file import (
 from flwr_registry.weights.safetensors_header import LENGTH_BYTES, Entry, parse_header
 from flwr_registry.weights.stored_weights import load_weights
 
-__all__ = ["ReadArrays", "ReadEntry", "load_separate_arrays", "read_in_one_pass"]
+__all__ = [
+    "ReadArrays",
+    "ReadEntry",
+    "fill",
+    "load_separate_arrays",
+    "read_in_one_pass",
+]
 
 Form = TypeVar("Form")
-ReadEntry = Callable[[BinaryIO, Entry, Any], Form]
+ReadEntry = Callable[[BinaryIO, Entry, SlicedDigest], Form]
 """Reads the bytes of one entry and updates the digest with them."""
 
 
@@ -83,8 +88,8 @@ def read_in_one_pass(
     """
     place = f"{stored.key} in {storage.url}"
     try:
-        with storage.open(stored.key) as file:
-            found = _read(file, stored, read_entry)
+        with storage.open(stored.key) as file, SlicedDigest() as digest:
+            found = _read(file, stored, read_entry, digest)
     except OSError as error:
         raise StorageError(f"cannot read {place}: {error}", key=stored.key) from error
     except WeightsFormatError as error:
@@ -102,14 +107,16 @@ def read_in_one_pass(
 
 
 def _read(
-    file: BinaryIO, stored: StoredObject, read_entry: ReadEntry[Form]
+    file: BinaryIO,
+    stored: StoredObject,
+    read_entry: ReadEntry[Form],
+    digest: SlicedDigest,
 ) -> tuple[ReadArrays[Form], str] | None:
     """Return what was read and its digest; None where arrays must be rearranged."""
     nothing: ReadArrays[Form] = ReadArrays({}, opaque=False)
     if file.seek(0, os.SEEK_END) != stored.size_bytes:
         return nothing, ""
     file.seek(0)
-    digest = hashlib.sha256()
     head = file.read(LENGTH_BYTES)
     head += file.read(min(int.from_bytes(head, "little"), stored.size_bytes))
     digest.update(head)
@@ -131,9 +138,20 @@ def _read(
     return ReadArrays(in_order, is_opaque(metadata)), digest.hexdigest()
 
 
-def _read_array(file: BinaryIO, entry: Entry, digest: Any) -> NDArray[Any]:
+def _read_array(file: BinaryIO, entry: Entry, digest: SlicedDigest) -> NDArray[Any]:
     array = np.empty(entry.shape, entry.dtype)
-    room = array.reshape(-1).view(np.uint8).data
+    fill(array.reshape(-1).view(np.uint8).data, file, entry, digest)
+    return array
+
+
+def fill(room: memoryview, file: BinaryIO, entry: Entry, digest: SlicedDigest) -> None:
+    """Read the bytes of an entry into room that is exactly theirs.
+
+    Raises
+    ------
+    WeightsFormatError
+        When the file ends before.
+    """
     filled = 0
     while filled < len(room):
         count = file.readinto(room[filled : filled + SLICE_BYTES])  # type: ignore[attr-defined]
@@ -141,4 +159,3 @@ def _read_array(file: BinaryIO, entry: Entry, digest: Any) -> NDArray[Any]:
             raise WeightsFormatError(f"the file ended within array {entry.name!r}")
         digest.update(room[filled : filled + count])
         filled += count
-    return array

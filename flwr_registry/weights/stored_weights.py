@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from flwr_registry.errors import IntegrityError, StorageError, WeightsFormatError
 from flwr_registry.records import StoredObject
-from flwr_registry.storage import StorageBackend
+from flwr_registry.storage import SlicedDigest, StorageBackend
 from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.safetensors_file import SLICE_BYTES, decode, encode
 
@@ -70,8 +71,11 @@ def load_verified(storage: StorageBackend, stored: StoredObject) -> bytearray:
         When they cannot be read.
     """
     buffer = bytearray(stored.size_bytes)
-    for _ in _verified(storage, stored, memoryview(buffer)):
-        pass
+    view = memoryview(buffer)
+    with SlicedDigest() as digest, _reading(storage, stored) as file:
+        for piece in _slices(file, stored.size_bytes, view):
+            digest.update(piece)
+        _check(storage, stored, file.tell(), digest.hexdigest())
     return buffer
 
 
@@ -83,7 +87,7 @@ def verify_stored(storage: StorageBackend, stored: StoredObject) -> None:
     ObjectNotFoundError, IntegrityError, StorageError
         As `load_verified` does.
     """
-    for _ in _verified(storage, stored, None):
+    for _ in _verified(storage, stored):
         pass
 
 
@@ -99,31 +103,38 @@ def copy_verified(
     OSError
         When `target` cannot be written.
     """
-    for piece in _verified(storage, stored, None):
+    for piece in _verified(storage, stored):
         target.write(piece)
 
 
-def _verified(
-    storage: StorageBackend,
-    stored: StoredObject,
-    whole: memoryview | None,
-) -> Iterator[memoryview]:
+def _verified(storage: StorageBackend, stored: StoredObject) -> Iterator[memoryview]:
     """Give the slices of an object, and raise after the last if they are others.
 
-    Without room for all of it, each slice overwrites the one before.
+    Each slice overwrites the one before.
     """
     digest = hashlib.sha256()
+    with _reading(storage, stored) as file:
+        for piece in _slices(file, stored.size_bytes, None):
+            digest.update(piece)
+            yield piece
+        _check(storage, stored, file.tell(), digest.hexdigest())
+
+
+@contextmanager
+def _reading(storage: StorageBackend, stored: StoredObject) -> Iterator[BinaryIO]:
     try:
         with storage.open(stored.key) as file:
-            for piece in _slices(file, stored.size_bytes, whole):
-                digest.update(piece)
-                yield piece
-            sound = file.tell() == stored.size_bytes
+            yield file
     except OSError as error:
         raise StorageError(
             f"cannot read {stored.key} in {storage.url}: {error}", key=stored.key
         ) from error
-    sha256 = digest.hexdigest()
+
+
+def _check(
+    storage: StorageBackend, stored: StoredObject, read_bytes: int, sha256: str
+) -> None:
+    sound = read_bytes == stored.size_bytes
     if not sound or sha256 != stored.sha256:
         found = f"SHA-256 {sha256[:12]}" if sound else "another length"
         raise IntegrityError(
@@ -140,7 +151,7 @@ def _slices(
     if file.seek(0, os.SEEK_END) != size_bytes:
         return
     file.seek(0)
-    room = memoryview(bytearray(min(size_bytes, SLICE_BYTES)))
+    room = memoryview(bytearray(min(size_bytes, SLICE_BYTES) if whole is None else 0))
     filled = 0
     while True:
         into = room if whole is None else whole[filled : filled + SLICE_BYTES]
