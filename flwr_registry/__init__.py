@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from flwr_registry.retention import LatestN as LatestN
     from flwr_registry.retention import RetentionPolicy as RetentionPolicy
     from flwr_registry.retention import YoungerThan as YoungerThan
+    from flwr_registry.storage.s3_storage import S3Storage as S3Storage
     from flwr_registry.strategy import RegistryStrategy as RegistryStrategy
     from flwr_registry.validation import ModelValidator as ModelValidator
     from flwr_registry.weights import Weights as Weights
@@ -62,6 +63,7 @@ _PLACES = {
     "RegistryError": "errors",
     "RegistryStrategy": "strategy",
     "RetentionPolicy": "retention",
+    "S3Storage": "storage.s3_storage",
     "Weights": "weights",
     "YoungerThan": "retention",
     "errors": "",

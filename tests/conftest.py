@@ -2,9 +2,13 @@
 
 import os
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
+import s3fs
 from hypothesis import HealthCheck, settings
+from storage.s3_servers import CREDENTIALS, SERVERS
 
 # How long an example takes says nothing on a machine that others use too.
 settings.register_profile(
@@ -22,3 +26,30 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     for name in ("FLWR_REGISTRY_URL", "FLWR_REGISTRY_STORAGE"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[Callable[[str], str]]:
+    """Start an S3 server, with the bucket ``models``, when it is first asked for."""
+    known: dict[str, str] = {}
+    with ExitStack() as running:
+
+        def endpoint(name: str) -> str:
+            if name not in known:
+                known[name] = running.enter_context(SERVERS[name]())
+                system = s3fs.S3FileSystem(endpoint_url=known[name], **CREDENTIALS)
+                system.call_s3("create_bucket", Bucket="models")
+            return known[name]
+
+        yield endpoint
+
+
+@pytest.fixture
+def s3_environment(
+    s3_endpoint: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set what AWS's own tools read, for a real S3 server."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint("seaweedfs"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", CREDENTIALS["key"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CREDENTIALS["secret"])
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

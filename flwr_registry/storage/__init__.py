@@ -1,7 +1,7 @@
 """Bytes under keys."""
 
 from flwr_registry.storage.fsspec_storage import FsspecStorage
-from flwr_registry.storage.local_storage import LocalStorage, storage_from_url
+from flwr_registry.storage.local_storage import LocalStorage
 from flwr_registry.storage.sliced_digest import SlicedDigest
 from flwr_registry.storage.storage_backend import (
     DIGEST,
@@ -11,6 +11,7 @@ from flwr_registry.storage.storage_backend import (
     SweepingStorage,
     digest_of,
 )
+from flwr_registry.storage.storage_urls import storage_from_url
 
 __all__ = [
     "DIGEST",

@@ -13,12 +13,11 @@ from flwr_registry.storage.fsspec_storage import FsspecStorage, translated
 from flwr_registry.storage.sliced_digest import SlicedDigest
 from flwr_registry.storage.storage_backend import (
     Content,
-    StorageBackend,
     check_key,
     complete_key,
 )
 
-__all__ = ["LocalStorage", "storage_from_url"]
+__all__ = ["LocalStorage"]
 
 _NO_DIGEST = "0" * 64
 _TEMPORARY = ".tmp"
@@ -86,20 +85,6 @@ class LocalStorage(FsspecStorage):
             while folder != self._folder:
                 folder.rmdir()
                 folder = folder.parent
-
-
-def storage_from_url(url: str | os.PathLike[str]) -> StorageBackend:
-    """Open the storage at a URL or in a local folder.
-
-    Parameters
-    ----------
-    url : str or path
-        A path, ``file://`` URL or any other fsspec URL.
-    """
-    text = os.fspath(url)
-    if text.startswith("file://"):
-        text = text.removeprefix("file://")
-    return FsspecStorage(text) if "://" in text else LocalStorage(text)
 
 
 def _write_durably(path: Path, content: Content) -> str:

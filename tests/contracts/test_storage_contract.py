@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from storage.s3_servers import CREDENTIALS, SERVERS
 
 from flwr_registry.errors import InvalidNameError, ObjectNotFoundError, StorageError
 from flwr_registry.storage import (
@@ -13,13 +14,20 @@ from flwr_registry.storage import (
     LocalStorage,
     StorageBackend,
 )
+from flwr_registry.storage.s3_storage import S3Storage
+
+PART_BYTES = 5 * 2**20
 
 
-@pytest.fixture(params=["local", "memory"])
-def storage(request: pytest.FixtureRequest, tmp_path) -> StorageBackend:
+@pytest.fixture(params=["local", "memory", *SERVERS])
+def storage(request: pytest.FixtureRequest, tmp_path, s3_endpoint) -> StorageBackend:
     if request.param == "local":
         return LocalStorage(tmp_path / "root")
-    return FsspecStorage(f"memory://{uuid4().hex}")
+    if request.param == "memory":
+        return FsspecStorage(f"memory://{uuid4().hex}")
+    endpoint = s3_endpoint(request.param)
+    url = f"s3://models/{uuid4().hex}"
+    return S3Storage(url, endpoint_url=endpoint, part_bytes=PART_BYTES, **CREDENTIALS)
 
 
 class Breaking:
@@ -42,7 +50,7 @@ def test_is_a_storage(storage):
     assert isinstance(storage, StorageBackend)
 
 
-@pytest.mark.parametrize("size", [0, 1, 5 * 2**20 - 1, 5 * 2**20 + 1])
+@pytest.mark.parametrize("size", [0, 1, PART_BYTES - 1, PART_BYTES + 1, 23 * 2**20])
 def test_bytes_come_back_as_they_were(storage, size):
     data = bytes(range(256)) * (size // 256 + 1)
     data = data[:size]

@@ -1,0 +1,32 @@
+"""Which storage stands behind a URL."""
+
+from __future__ import annotations
+
+import os
+
+from flwr_registry.storage.fsspec_storage import FsspecStorage
+from flwr_registry.storage.local_storage import LocalStorage
+from flwr_registry.storage.storage_backend import StorageBackend
+
+__all__ = ["storage_from_url"]
+
+_S3 = ("s3://", "s3a://")
+
+
+def storage_from_url(url: str | os.PathLike[str]) -> StorageBackend:
+    """Open the storage at a URL or in a local folder.
+
+    Parameters
+    ----------
+    url : str or path
+        A path, ``file://`` URL, ``s3://`` URL or any other fsspec URL.
+    """
+    text = os.fspath(url)
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    if text.startswith(_S3):
+        # aiobotocore takes a third of a second to import.
+        from flwr_registry.storage.s3_storage import S3Storage
+
+        return S3Storage(text)
+    return FsspecStorage(text) if "://" in text else LocalStorage(text)
