@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from flwr_registry.records import StoredObject
 from flwr_registry.storage.fsspec_storage import FsspecStorage, translated
-from flwr_registry.storage.sliced_digest import SlicedDigest
 from flwr_registry.storage.storage_backend import (
     Content,
     check_key,
     complete_key,
+    digest_of,
 )
 
 __all__ = ["LocalStorage"]
 
+_FEW_BYTES = 256 * 1024
 _NO_DIGEST = "0" * 64
 _TEMPORARY = ".tmp"
 
@@ -88,14 +90,24 @@ class LocalStorage(FsspecStorage):
 
 
 def _write_durably(path: Path, content: Content) -> str:
-    with open(_create(path), "wb", buffering=0) as file, SlicedDigest() as digest:
+    if content.size_bytes < _FEW_BYTES:
+        _write(path, content)
+        return digest_of(content)
+    # The two go over the content each for itself: neither waits for the other, and the
+    # disk is flushed while the rest is hashed.
+    with ThreadPoolExecutor(1, "flwr-registry-sha256") as beside:
+        digest = beside.submit(digest_of, content)
+        _write(path, content)
+        return digest.result()
+
+
+def _write(path: Path, content: Content) -> None:
+    with open(_create(path), "wb", buffering=0) as file:
         for piece in content:
-            digest.update(piece)
             remaining = piece
             while remaining:
                 remaining = remaining[file.write(remaining) :]
         os.fsync(file.fileno())
-        return digest.hexdigest()
 
 
 def _create(path: Path) -> int:

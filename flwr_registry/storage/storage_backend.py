@@ -77,7 +77,7 @@ class StorageBackend(Protocol):
         key : str
             May hold `DIGEST`, which becomes the first 12 digits of the digest.
         content : Content
-            Read at least once, in slices; never held whole.
+            Gone over once or twice, also at the same time; never held whole.
 
         Raises
         ------

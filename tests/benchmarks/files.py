@@ -44,7 +44,7 @@ def write_raw(path: Path, pieces: list[memoryview]) -> None:
 
 def read_raw(path: Path) -> None:
     """Read into fresh memory, and nothing else."""
-    room = memoryview(bytearray(path.stat().st_size))
+    room = np.empty(path.stat().st_size, np.uint8).data
     with path.open("rb", buffering=0) as file:
         at = 0
         while count := file.readinto(room[at : at + SLICE_BYTES]):
@@ -91,22 +91,30 @@ def measure(megabytes: int, folder: Path) -> list[str]:
     stored: list[StoredObject] = []
 
     def save() -> None:
-        stored.append(save_weights(storage, "model", weights))
+        stored.append(save_weights(storage, f"model{len(stored)}", weights))
 
+    def clean() -> None:
+        # A version's file never replaces another, which would cost time too.
+        for each in stored[:-1]:
+            storage.delete(each.key)
+        raw.unlink(missing_ok=True)
+
+    raw = folder / "raw"
     save()
     seconds = in_turns(
         {
+            "clean": clean,
             "save": save,
-            "write": lambda: write_raw(folder / "raw", pieces),
+            "write": lambda: write_raw(raw, pieces),
             "hash": lambda: hash_all(pieces),
-            "load": lambda: load_weights(storage, stored[0]),
-            "read": lambda: read_raw(folder / "raw"),
+            "load": lambda: load_weights(storage, stored[-1]),
+            "read": lambda: read_raw(raw),
         }
     )
     with PeakMemory() as saving:
         save()
     with PeakMemory() as loading:
-        loaded = load_weights(storage, stored[0])
+        loaded = load_weights(storage, stored[-1])
     del loaded
     size = stored[0].size_bytes
     return [
