@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from flwr_registry.registry.database.database import Database
@@ -17,7 +18,14 @@ Result = TypeVar("Result")
 
 
 class BlockingRegistry(OpenedRegistry):
-    """Runs the steps of each verb in the calling thread."""
+    """Runs the steps of each verb in the calling thread.
+
+    Attributes
+    ----------
+    pending_writes : list of callable
+        Each ends when what is being written here in the background is there; called
+        before each verb.
+    """
 
     def __init__(
         self,
@@ -35,6 +43,7 @@ class BlockingRegistry(OpenedRegistry):
             create=create,
             node_key=node_key,
         )
+        self.pending_writes: list[Callable[[], object]] = []
         self._database = Database(
             self._places.database, lock_timeout_seconds=lock_timeout_seconds
         )
@@ -55,6 +64,8 @@ class BlockingRegistry(OpenedRegistry):
         self.close()
 
     def _run(self, steps: Steps[Result]) -> Result:
+        for wait in tuple(self.pending_writes):
+            wait()
         try:
             step = next(steps)
             while True:

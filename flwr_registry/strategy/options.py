@@ -22,6 +22,7 @@ KEEP = LatestN(3)
 
 _ON_INVALID = ("reject", "raise", "record")
 _ON_ERROR = ("warn", "raise")
+_DURABILITY = ("background", "sync")
 
 RUN_CONFIG_KEYS: Mapping[str, str] = {
     "registry-url": "registry",
@@ -36,6 +37,7 @@ RUN_CONFIG_KEYS: Mapping[str, str] = {
     "registry-best-mode": "best_mode",
     "registry-on-invalid": "on_invalid",
     "registry-on-error": "on_error",
+    "registry-durability": "durability",
     "registry-architecture": "architecture",
     "registry-description": "description",
     "registry-sort-replies": "sort_replies",
@@ -77,6 +79,7 @@ class RegistryOptions:
     validator: ModelValidator | None = None
     on_invalid: str = "reject"
     on_error: str = "warn"
+    durability: str = "background"
     parameter_names: Any = None
     architecture: str = ""
     tags: Mapping[str, str] | None = None
@@ -92,6 +95,7 @@ class RegistryOptions:
     def __post_init__(self) -> None:
         _check_choice("on_invalid", self.on_invalid, _ON_INVALID)
         _check_choice("on_error", self.on_error, _ON_ERROR)
+        _check_choice("durability", self.durability, _DURABILITY)
         if self.model is not None:
             check_name(self.model, "model")
         object.__setattr__(self, "resume", _resume_from(self.resume))
@@ -118,11 +122,6 @@ class RegistryOptions:
     def starts_from_something(self) -> bool:
         """Whether a run may start from a checkpoint or a version."""
         return self.resume is not False or self.initial is not None
-
-    @property
-    def is_always_due(self) -> bool:
-        """Whether each round has its checkpoint."""
-        return self.scheduler == EveryNRounds(1)
 
     @property
     def deciding_metrics(self) -> frozenset[str]:

@@ -43,8 +43,9 @@ class RegistryStrategy:
 
     Each round's model is validated, stored as a safetensors file with its SHA-256, and
     registered as a version whose parent is the version of the round before. All of it
-    is durable before ``start`` returns, and in the legacy API before the round's last
-    hook returns.
+    is written beside training and durable before ``start`` returns; in the legacy API,
+    whose strategies are not told when a run is over, before the round's last hook
+    returns; and when hooks are called without ``start``, before each of them returns.
 
     It has to be the outermost wrapper: inside a differential-privacy wrapper it would
     record the model without the noise.
@@ -76,7 +77,11 @@ class RegistryStrategy:
         training goes on with it. In each case it is recorded as failed. Metrics that
         are out of range, with sound arrays, reject nothing.
     on_error : {"warn", "raise"}
-        What becomes of trouble in storage or database.
+        What becomes of trouble in storage or database: it is logged and training goes
+        on, or it is raised, by the next hook when it came up in the background.
+    durability : {"background", "sync"}
+        Write beside training, so that a process that is killed loses at most the last
+        finished round, or have each round durable before it ends.
     parameter_names : torch module, state dict or list of str, optional
         Names for the tensors of the legacy API, which have none.
     architecture, description : str
@@ -146,6 +151,7 @@ class RegistryStrategy:
         validator: ModelValidator | None = None,
         on_invalid: str = "reject",
         on_error: str = "warn",
+        durability: str = "background",
         parameter_names: Any = None,
         architecture: str = "",
         tags: Mapping[str, str] | None = None,
@@ -168,6 +174,7 @@ class RegistryStrategy:
             validator=validator,
             on_invalid=on_invalid,
             on_error=on_error,
+            durability=durability,
             parameter_names=parameter_names,
             architecture=architecture,
             tags=tags,
@@ -229,17 +236,19 @@ def _check_can_wrap(strategy: Any) -> None:
 
 
 def _attach_recorder(wrapped: Any, inner: type, options: RegistryOptions) -> None:
+    speaks_messages = issubclass(inner, MessageStrategy)
     port = StrategyPort(
         wrapped,
         inner,
         options,
-        record_of if issubclass(inner, MessageStrategy) else parameters_of,
+        record_of if speaks_messages else parameters_of,
         # Flower's own loop looks at the last model alone, and the server of the legacy
         # API has no other.
         looks_at_each_model=(
             issubclass(inner, MessageStrategy)
             and inner.start is not MessageStrategy.start
         ),
+        is_told_the_end=speaks_messages,
     )
     type(wrapped)._flwr_registry_recorder = RoundRecorder(options, port)
 

@@ -19,6 +19,7 @@ __all__ = [
     "log_resume",
     "log_summary",
     "log_version",
+    "log_wait",
     "log_without_model",
 ]
 
@@ -127,6 +128,15 @@ def log_left_out(attributes: Sequence[str]) -> None:
         "round to round, keep them as numbers, text, arrays, or lists and dictionaries "
         "of these.",
         ", ".join(attributes),
+    )
+
+
+def log_wait(server_round: int, seconds: float) -> None:
+    """Log that training waited for what was still to be written."""
+    LOGGER.info(
+        "registry: round %d waited %.1f s for storage and database",
+        server_round,
+        seconds,
     )
 
 

@@ -8,22 +8,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from flwr_registry.errors import ResumeError, ValidationError
-from flwr_registry.records import MetricSource, ModelVersion, RoundFacts
+from flwr_registry.records import MetricSource, RoundFacts
 from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
-from flwr_registry.strategy.contributions import complete_contributions
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.replay import Replay
-from flwr_registry.strategy.round_ending import EndedRound, RoundEnding
-from flwr_registry.strategy.round_log import (
-    log_invalid,
-    log_summary,
-    log_version,
-    log_without_model,
-)
-from flwr_registry.strategy.round_registration import RoundRegistration
+from flwr_registry.strategy.round_progress import RoundProgress
+from flwr_registry.strategy.round_registration import JudgedRound
+from flwr_registry.strategy.round_snapshot import RoundSnapshots
 from flwr_registry.strategy.round_validation import RoundValidation
-from flwr_registry.strategy.run_checkpoints import RunCheckpoints
-from flwr_registry.strategy.run_history import CurrentModel, RunHistory
+from flwr_registry.strategy.run_history import (
+    CurrentModel,
+    MetricsHistory,
+    RoundVersion,
+)
+from flwr_registry.strategy.run_jobs import RunJobs
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.run_opening import RunOpening
 from flwr_registry.strategy.strategy_port import StrategyPort
@@ -35,7 +33,7 @@ __all__ = ["RoundRecorder"]
 
 
 class RoundRecorder:
-    """Validates, stores and registers what each round gives, in that order.
+    """Validates what each round gives, and has it stored and registered.
 
     Parameters
     ----------
@@ -67,21 +65,14 @@ class RoundRecorder:
         self.evaluates_centrally = False
         self.measured: Buffers = ()
         self._begun = False
-        self._ledger: RunLedger | None = None
+        self._is_told_the_end = False
         self._validation = RoundValidation(self.options.validator)
         self._model = CurrentModel()
-        self._made: ModelVersion | None = None
-        self._server_round = 0
-        self._chosen: tuple[str, ...] = ()
-        self._round_began = time.perf_counter()
-        self._is_pending = False
-        self._registration = RoundRegistration(self.tolerate, self._opened)
-        self._history = RunHistory()
-        self._checkpoints: RunCheckpoints | None = None
+        self._round = RoundProgress()
+        self._metrics = MetricsHistory()
+        self._snapshots = RoundSnapshots(self.options, self._port, self.tolerate)
+        self._jobs = RunJobs(self.options, self._port.class_chain, self.tolerate)
         self._opening = RunOpening(self._port)
-        self._ending = RoundEnding(
-            self.options, self._port, self.tolerate, self._opened_places
-        )
 
     def begin_run(self, flwr_run: Any) -> None:
         """Open the run's place in storage and database; later calls change nothing.
@@ -96,21 +87,30 @@ class RoundRecorder:
         self._begun = True
         self._port.note_settings()
         self._port.call_at_exit(self.interrupted)
+        # Without `start` only the hooks of the legacy API tell when a round is over.
+        self._jobs = RunJobs(
+            self.options,
+            self._port.class_chain,
+            self.tolerate,
+            in_background=self._is_told_the_end or not self._port.is_told_the_end,
+        )
+        ledger: RunLedger | None = None
         with self.tolerate("open the registry"):
-            ledger = RunLedger(self.options, self._port.describe_run(flwr_run))
-            self._checkpoints = RunCheckpoints(self.options, self._port, ledger)
-            self._ledger = ledger
-        if self._ledger is None:
+            ledger = self._jobs.open(self._port.describe_run(flwr_run))
+        if ledger is None:
             self._refuse_to_start_blindly()
             return
-        self._opening.open(self._ledger, self.options, self.tolerate)
+        self._opening.open(ledger, self.options, self.tolerate)
         self._model = self._opening.model
         if self.replay is not None:
-            self._history = RunHistory.of(self.replay.content)
-            self._registration = RoundRegistration(
-                self.tolerate, self._opened, recorded_round=self.replay.last_round
-            )
-            self._ending.begun()
+            self._go_on_after(self.replay)
+
+    def _go_on_after(self, replay: Replay) -> None:
+        self._metrics = MetricsHistory.of(replay.content)
+        self._jobs.go_on_after(replay.content)
+        self._snapshots = RoundSnapshots(
+            self.options, self._port, self.tolerate, names_are_checked=True
+        )
 
     def _refuse_to_start_blindly(self) -> None:
         if self.options.starts_from_something:
@@ -142,6 +142,7 @@ class RoundRecorder:
     def whole_run(self) -> Iterator[None]:
         """End the run with the block; a round that an exception cut short is left."""
         finished = False
+        self._is_told_the_end = True
         try:
             yield
             finished = True
@@ -169,13 +170,11 @@ class RoundRecorder:
             self.replay.end()
         # Without an initial model seen, what training goes on with is the reference.
         self._validation.take_reference(self._model.weights)
-        self._server_round = server_round
-        self._chosen = ()
-        self._round_began = time.perf_counter()
+        self._round = RoundProgress(server_round)
 
     def choose(self, node_ids: Iterable[str]) -> None:
         """Note to which nodes the round is sent."""
-        self._chosen = tuple(node_ids)
+        self._round.choose(node_ids)
 
     def record(self, server_round: int, aggregate: Aggregate) -> bool:
         """Validate, store and register what a strategy returned.
@@ -192,11 +191,14 @@ class RoundRecorder:
             When the model is invalid and ``on_invalid="raise"``.
         """
         began = time.perf_counter()
-        facts = self._facts_of(server_round, aggregate)
-        self._history.note_metrics(
+        if server_round != self._round.server_round:
+            # Aggregated without being configured here, as unit tests of strategies do.
+            self.begin_round(server_round)
+        facts = self._round.facts(aggregate)
+        self._metrics.note(
             MetricSource.TRAIN_CLIENTAPP, server_round, aggregate.returned_metrics
         )
-        self._is_pending = True
+        self._round.is_pending = True
         weights = None
         with self.tolerate(f"read the model of round {server_round}"):
             weights = self._validation.read(aggregate)
@@ -206,56 +208,45 @@ class RoundRecorder:
         verdict = Verdict()
         with self.tolerate(f"validate the model of round {server_round}"):
             verdict = self._validation.judge(weights, facts)
-        kept = self._model.version
-        version = self._registration.register(
-            weights, facts, verdict, parent=kept, privacy=aggregate.privacy
-        )
         consequence = verdict.consequence(self.options.on_invalid)
-        if verdict.errors:
-            log_invalid(facts, version, verdict.errors, consequence, kept)
+        made = RoundVersion()
+        self._jobs.register(
+            JudgedRound(
+                facts,
+                weights,
+                verdict,
+                consequence,
+                kept=self._model.version,
+                made=made,
+                privacy=aggregate.privacy,
+                began=began,
+            )
+        )
         if consequence is Consequence.END:
+            self._jobs.wait()
             raise ValidationError(
                 f"the model of round {server_round} failed validation: "
                 + "; ".join(verdict.errors),
                 errors=verdict.errors,
             )
-        goes_on = consequence is Consequence.GO_ON
-        self._history.note_round(
-            facts, version, gave_model=goes_on, privacy=aggregate.privacy
-        )
-        if not goes_on:
+        if consequence is Consequence.REJECT:
             return False
         self._go_on_with(
-            CurrentModel(aggregate.buffers, weights, version, aggregate.tensor_type)
+            CurrentModel(aggregate.buffers, weights, made, aggregate.tensor_type)
         )
-        if version is not None and not verdict.errors:
-            self._made = version
-            log_version(facts, version, time.perf_counter() - began)
+        self._round.made = None if verdict.errors else made
         return True
 
-    def _facts_of(self, server_round: int, aggregate: Aggregate) -> RoundFacts:
-        if server_round != self._server_round:
-            # Aggregated without being configured here, as unit tests of strategies do.
-            self.begin_round(server_round)
-        return RoundFacts(
-            server_round=server_round,
-            train_metrics=aggregate.train_metrics,
-            contributions=complete_contributions(
-                aggregate.contributions, self._chosen, aggregate.lost_reasons
-            ),
-            duration_seconds=time.perf_counter() - self._round_began,
-        )
-
     def _record_without_model(self, aggregate: Aggregate, facts: RoundFacts) -> None:
-        self._history.note_round(
-            facts, None, gave_model=aggregate.has_model, privacy=aggregate.privacy
+        self._jobs.register_without_model(
+            facts,
+            self._model.version,
+            gave_model=aggregate.has_model,
+            privacy=aggregate.privacy,
         )
         if aggregate.has_model:
             # It could not be read: training goes on with it, but it is no version.
             self._model = CurrentModel(aggregate.buffers)
-        else:
-            log_without_model(facts.server_round, self._model.version)
-        self._registration.register_without_model(facts, self._model.version)
 
     def _go_on_with(self, model: CurrentModel) -> None:
         self._model = model
@@ -282,13 +273,13 @@ class RoundRecorder:
         buffers : tuple of bytes
             Of the model that was measured.
         """
-        self._history.note_metrics(source, server_round, measured)
+        self._metrics.note(source, server_round, measured)
         if not metrics:
             return
-        self._is_pending = self._server_round > 0
+        self._round.is_pending = self._round.server_round > 0
         is_ours = same_buffers(buffers, self._model.buffers)
         version = self._model.version if is_ours else None
-        self._registration.attach_metrics(server_round, source, metrics, version)
+        self._jobs.attach_metrics(server_round, source, metrics, version)
 
     def end_round(self) -> None:
         """Do what follows when the last hook of a round has returned; once a round.
@@ -298,19 +289,19 @@ class RoundRecorder:
         MetricNotMeasuredError
             When a metric that decides something was not measured.
         """
-        made, self._made = self._made, None
-        if not self._is_pending:
+        ended = self._round
+        if not ended.is_pending:
             return
-        self._is_pending = False
-        self._ending.end(
-            EndedRound(
-                self._server_round,
-                self._model,
-                made,
-                self._history,
-                self._validation.reference,
+        ended.is_pending = False
+        made, ended.made = ended.made, None
+        reference = self._validation.reference
+        self._jobs.end(
+            self._snapshots.take(
+                ended.server_round, self._model, made, self._metrics, reference
             )
         )
+        if not self._is_told_the_end:
+            self._jobs.finish_round(ended.server_round)
 
     def end_run(self, *, finished: bool) -> None:
         """Let go of database and storage; nothing happens when no run has begun.
@@ -323,28 +314,17 @@ class RoundRecorder:
         """
         if not self._begun:
             return
-        if finished:
-            self.end_round()
-            self._opening.take_up()
-        else:
-            self.interrupted()
-        if self._ledger is not None:
-            log_summary(
-                self._ledger.provenance, self._history.versions, self.tolerate.troubles
-            )
-            self._ledger.close()
-        self._forget()
+        try:
+            if finished:
+                self.end_round()
+                self._opening.take_up()
+                self._jobs.finish()
+            else:
+                self.interrupted()
+        finally:
+            self._jobs.close()
+            self._forget()
 
     def interrupted(self) -> None:
         """Save the last finished round, if it is not saved, before the process ends."""
-        self._ending.interrupted()
-
-    def _opened_places(self) -> tuple[RunLedger, RunCheckpoints]:
-        ledger = self._opened()
-        assert self._checkpoints is not None
-        return ledger, self._checkpoints
-
-    def _opened(self) -> RunLedger:
-        if self._ledger is None:
-            raise RuntimeError("the registry could not be opened when the run began")
-        return self._ledger
+        self._jobs.interrupted()

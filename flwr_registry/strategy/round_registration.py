@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from flwr_registry.records import MetricSource, ModelVersion, RoundFacts, RoundStatus
+from flwr_registry.records import MetricSource, RoundFacts, RoundStatus
+from flwr_registry.strategy.round_log import (
+    log_invalid,
+    log_version,
+    log_without_model,
+)
+from flwr_registry.strategy.run_history import RoundVersion, RunHistory
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.tolerance import Tolerance
-from flwr_registry.strategy.verdict import Verdict
+from flwr_registry.strategy.verdict import Consequence, Verdict
 from flwr_registry.weights import Weights
 
-__all__ = ["RoundRegistration"]
+__all__ = ["JudgedRound", "RoundRegistration"]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRound:
+    """A round's model after validation.
+
+    Attributes
+    ----------
+    kept : RoundVersion
+        What training had before.
+    made : RoundVersion
+        What the model becomes.
+    privacy : tuple of float or None
+        Epsilon and delta spent so far.
+    began : float
+        When the round's aggregate was returned, as `time.perf_counter` counts.
+    """
+
+    facts: RoundFacts
+    weights: Weights
+    verdict: Verdict
+    consequence: Consequence
+    kept: RoundVersion
+    made: RoundVersion
+    privacy: tuple[float, float] | None
+    began: float
 
 
 class RoundRegistration:
@@ -19,63 +53,90 @@ class RoundRegistration:
 
     Parameters
     ----------
+    history : RunHistory
+        Where each round's end is noted.
     opened : callable
         Gives the ledger; its errors are trouble.
+
+    Attributes
+    ----------
     recorded_round : int
-        The last round that has its row already.
+        The last round that has its row.
     """
 
     def __init__(
         self,
         tolerate: Tolerance,
+        history: RunHistory,
         opened: Callable[[], RunLedger],
-        *,
-        recorded_round: int = 0,
     ) -> None:
         self._tolerate = tolerate
+        self._history = history
         self._opened = opened
-        self._recorded_round = recorded_round
+        self.recorded_round = 0
 
-    def register(
-        self,
-        weights: Weights,
-        facts: RoundFacts,
-        verdict: Verdict,
-        *,
-        parent: ModelVersion | None,
-        privacy: tuple[float, float] | None,
-    ) -> ModelVersion | None:
-        """Store a round's model and register it; None when that failed."""
-        version = None
+    def register(self, judged: JudgedRound) -> None:
+        """Store a round's model and register it."""
+        facts, errors = judged.facts, judged.verdict.errors
         with self._tolerate(f"register the model of round {facts.server_round}"):
-            version = self._opened().register(
-                weights, facts, parent=parent, errors=verdict.errors, privacy=privacy
+            judged.made.record = self._opened().register(
+                judged.weights,
+                facts,
+                parent=judged.kept.record,
+                errors=errors,
+                privacy=judged.privacy,
             )
-            self._recorded_round = facts.server_round
-        return version
+            self.recorded_round = facts.server_round
+        version = judged.made.record
+        self._history.note_round(
+            facts,
+            version,
+            gave_model=judged.consequence is Consequence.GO_ON,
+            privacy=judged.privacy,
+        )
+        if errors:
+            log_invalid(facts, version, errors, judged.consequence, judged.kept.record)
+        elif version is not None:
+            log_version(facts, version, time.perf_counter() - judged.began)
 
     def register_without_model(
-        self, facts: RoundFacts, measured: ModelVersion | None
+        self,
+        facts: RoundFacts,
+        kept: RoundVersion,
+        *,
+        gave_model: bool,
+        privacy: tuple[float, float] | None,
     ) -> None:
-        """Register a round that gave no version."""
+        """Register a round that gave no version.
+
+        Parameters
+        ----------
+        gave_model : bool
+            It gave a model that could not be read.
+        """
+        self._history.note_round(facts, None, gave_model=gave_model, privacy=privacy)
+        if not gave_model:
+            log_without_model(facts.server_round, kept.record)
         with self._tolerate(f"record round {facts.server_round}"):
+            measured = None if gave_model else kept.record
             self._opened().record_round(facts, RoundStatus.NO_RESULT, measured)
-            self._recorded_round = facts.server_round
+            self.recorded_round = facts.server_round
 
     def attach_metrics(
         self,
         server_round: int,
         source: MetricSource,
         metrics: Mapping[str, Any],
-        measured: ModelVersion | None,
+        measured: RoundVersion | None,
     ) -> None:
         """Attach metrics to a round and to the version that they measured.
 
         The initial model, of round 0, is no version, nor is one that could not be
         registered.
         """
-        if server_round == 0 or server_round != self._recorded_round:
+        if server_round == 0 or server_round != self.recorded_round:
             return
+        version = measured.record if measured is not None else None
         what = f"record the {source.value} metrics of round {server_round}"
         with self._tolerate(what):
-            self._opened().record_metrics(server_round, source, metrics, measured)
+            self._opened().record_metrics(server_round, source, metrics, version)

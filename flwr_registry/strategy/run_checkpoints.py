@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from flwr_registry.checkpointing import (
     CheckpointContent,
@@ -17,14 +16,9 @@ from flwr_registry.registry import ModelRegistry, NodeNames
 from flwr_registry.storage import StorageBackend
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.round_log import log_left_out
-from flwr_registry.strategy.run_history import (
-    CurrentModel,
-    RunHistory,
-    stored_weights_of,
-)
+from flwr_registry.strategy.round_snapshot import EndedRound
+from flwr_registry.strategy.run_history import stored_weights_of
 from flwr_registry.strategy.run_ledger import RunLedger
-from flwr_registry.strategy.strategy_port import StrategyPort
-from flwr_registry.weights import Architecture
 
 __all__ = ["RunCheckpoints"]
 
@@ -36,30 +30,23 @@ class RunCheckpoints:
     ----------
     options : RegistryOptions
         Which checkpoints stay.
-    port : StrategyPort
-        The strategy, for its state.
+    class_chain : str
+        Names of the strategy's class and of those that it wraps.
     ledger : RunLedger
         The run's place.
     """
 
     def __init__(
-        self, options: RegistryOptions, port: StrategyPort, ledger: RunLedger
+        self, options: RegistryOptions, class_chain: str, ledger: RunLedger
     ) -> None:
         self._options = options
-        self._port = port
+        self._class_chain = class_chain
         self._ledger = ledger
         self._manager: CheckpointManager | None = None
         self._left_out_is_known = False
 
     def save(
-        self,
-        server_round: int,
-        model: CurrentModel,
-        history: RunHistory,
-        reference: Architecture | None,
-        random_state: Any,
-        *,
-        due: bool,
+        self, ended: EndedRound, rounds: Mapping[int, FinishedRound], *, due: bool
     ) -> bool:
         """Write the checkpoint of a round.
 
@@ -69,38 +56,36 @@ class RunCheckpoints:
 
         Parameters
         ----------
-        model : CurrentModel
-            What training goes on with; a version's bytes are not written again.
-        reference : Architecture or None
-            What models are held against.
-        random_state : object
-            Of the end of the round.
+        rounds : mapping
+            What became of each round up to this one.
 
         Returns
         -------
         bool
             False when nothing was written.
         """
-        version = model.version
-        weights = stored_weights_of(version) if version else model.weights
-        state = self._port.export_state()
-        if weights is None or not (due or (version and not state.arrays)):
+        state, version = ended.state, ended.model.version.record
+        # A version's bytes are not written again.
+        weights = stored_weights_of(version) if version else ended.model.weights
+        if state is None or weights is None:
+            return False
+        if not (due or (version and not state.arrays)):
             return False
         self._tell_left_out(state.left_out)
         provenance = self._ledger.provenance
         content = CheckpointContent(
-            server_round=server_round,
+            server_round=ended.server_round,
             model=provenance.model,
             version=version.version if version else None,
             weights=weights,
-            tensor_type=model.tensor_type,
+            tensor_type=ended.model.tensor_type,
             state=state.tree,
             state_arrays=state.arrays,
-            metrics=history.metrics,
-            rounds=self._named(history.rounds),
-            random_state=random_state,
-            strategy=self._port.class_chain,
-            fingerprint=reference.fingerprint if reference else "",
+            metrics=ended.metrics,
+            rounds=self._named(rounds),
+            random_state=ended.random_state,
+            strategy=self._class_chain,
+            fingerprint=ended.reference.fingerprint if ended.reference else "",
             provenance=provenance,
             metadata=self._ledger.metadata(None),
         )

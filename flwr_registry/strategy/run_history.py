@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from flwr_registry.checkpointing import CheckpointContent, FinishedRound
+from flwr_registry.checkpointing import (
+    CheckpointContent,
+    FinishedRound,
+    trusted_metrics,
+)
 from flwr_registry.records import (
     MetricSource,
     ModelVersion,
@@ -17,7 +21,13 @@ from flwr_registry.records import (
 from flwr_registry.strategy.aggregate import Buffers
 from flwr_registry.weights import Weights
 
-__all__ = ["CurrentModel", "RunHistory", "stored_weights_of"]
+__all__ = [
+    "CurrentModel",
+    "MetricsHistory",
+    "RoundVersion",
+    "RunHistory",
+    "stored_weights_of",
+]
 
 
 def stored_weights_of(version: ModelVersion) -> StoredObject:
@@ -25,47 +35,86 @@ def stored_weights_of(version: ModelVersion) -> StoredObject:
     return StoredObject(version.storage_path, version.file_size_bytes, version.checksum)
 
 
+@dataclass(slots=True)
+class RoundVersion:
+    """What a model becomes once the writer has come to it.
+
+    Attributes
+    ----------
+    record : ModelVersion or None
+        None before that, and for good when it could not be registered. Only the writer
+        may look at it.
+    """
+
+    record: ModelVersion | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CurrentModel:
-    """The model that training goes on with, and its version if it has one."""
+    """The model that training goes on with, and its version."""
 
     buffers: Buffers = ()
     weights: Weights | None = None
-    version: ModelVersion | None = None
+    version: RoundVersion = field(default_factory=RoundVersion)
     tensor_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class RunHistory:
-    """What the rounds that are done gave.
+class MetricsHistory:
+    """What the rounds so far measured.
 
     Attributes
     ----------
-    metrics : mapping
+    returned : dict
         By `MetricSource` value, then by round, as the strategy's hook returned them.
-    rounds : mapping
-        What became of each round.
+    trusted : dict
+        Of each round that is over, each name's number from the most trusted source.
     """
 
-    metrics: dict[str, dict[int, Any]] = field(
+    returned: dict[str, dict[int, Any]] = field(
         default_factory=lambda: {source.value: {} for source in MetricSource}
     )
-    rounds: dict[int, FinishedRound] = field(default_factory=dict)
+    trusted: dict[int, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, content: CheckpointContent) -> RunHistory:
+    def of(cls, content: CheckpointContent) -> MetricsHistory:
         """Take the history of a checkpoint, to go on with."""
         history = cls()
         for source, measured in content.metrics.items():
-            history.metrics[source] = dict(measured)
-        history.rounds.update(content.rounds)
+            history.returned[source] = dict(measured)
+        history.trusted.update(trusted_metrics(history.returned))
         return history
 
-    def note_metrics(
-        self, source: MetricSource, server_round: int, measured: Any
-    ) -> None:
+    def note(self, source: MetricSource, server_round: int, measured: Any) -> None:
         """Keep what a hook returned of a round, None included."""
-        self.metrics[source.value][server_round] = measured
+        self.returned[source.value][server_round] = measured
+
+    def end_round(self, server_round: int) -> dict[str, float]:
+        """Return what a round measured, now that it is over."""
+        of_round = {
+            source: {server_round: measured[server_round]}
+            for source, measured in self.returned.items()
+            if server_round in measured
+        }
+        self.trusted.update(trusted_metrics(of_round))
+        return self.trusted.get(server_round, {})
+
+    def copy(self) -> dict[str, dict[int, Any]]:
+        """Return what was returned up to this moment."""
+        return {source: dict(measured) for source, measured in self.returned.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class RunHistory:
+    """What became of the rounds so far.
+
+    Attributes
+    ----------
+    rounds : dict
+        By number.
+    """
+
+    rounds: dict[int, FinishedRound] = field(default_factory=dict)
 
     def note_round(
         self,
@@ -91,11 +140,6 @@ class RunHistory:
             contributions=tuple(facts.contributions),
             privacy=privacy,
         )
-
-    def copy(self) -> RunHistory:
-        """Return the history of this moment."""
-        metrics = {source: dict(measured) for source, measured in self.metrics.items()}
-        return RunHistory(metrics, dict(self.rounds))
 
     @property
     def versions(self) -> dict[int, str]:

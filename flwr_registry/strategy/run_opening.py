@@ -9,7 +9,11 @@ from flwr_registry.records import ModelVersion
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.replay import Replay
 from flwr_registry.strategy.resume_checks import check_architecture, check_strategy
-from flwr_registry.strategy.run_history import CurrentModel, stored_weights_of
+from flwr_registry.strategy.run_history import (
+    CurrentModel,
+    RoundVersion,
+    stored_weights_of,
+)
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.strategy_state import StrategyState
@@ -100,4 +104,4 @@ class RunOpening:
         self, model: Any, version: ModelVersion | None, tensor_type: str
     ) -> None:
         buffers, weights = self._port.view(model)
-        self.model = CurrentModel(buffers, weights, version, tensor_type)
+        self.model = CurrentModel(buffers, weights, RoundVersion(version), tensor_type)

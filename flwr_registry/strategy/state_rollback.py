@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from flwr_registry.strategy.strategy_state import has_state_dict, is_strategy
+from flwr_registry.strategy.strategy_state import (
+    has_state_dict,
+    is_strategy,
+    may_change,
+    rebinds_arrays,
+)
 
 __all__ = ["StateSnapshot"]
-
-_SMALL_BYTES = 1024 * 1024
 
 
 class StateSnapshot:
@@ -48,26 +51,26 @@ class StateSnapshot:
         attributes = vars(strategy)
         saved = dict(attributes)
         self._undo.append(lambda: _refill(attributes, saved))
-        owned = type(strategy).__module__.split(".")[0] == "flwr"
+        rebinds = rebinds_arrays(strategy)
         for value in saved.values():
-            self._visit(value, rebinds_arrays=owned)
+            self._visit(value, rebinds=rebinds)
 
-    def _visit(self, value: Any, *, rebinds_arrays: bool) -> None:
+    def _visit(self, value: Any, *, rebinds: bool) -> None:
         if id(value) in self._seen:
             return
         if is_strategy(value):
             self._visit_strategy(value)
             return
-        undo = _undo_for(value, rebinds_arrays=rebinds_arrays)
+        undo = _undo_for(value, rebinds=rebinds)
         if undo is None:
             return
         self._seen[id(value)] = value
         self._undo.append(undo)
         for item in _items_of(value):
-            self._visit(item, rebinds_arrays=rebinds_arrays)
+            self._visit(item, rebinds=rebinds)
 
 
-def _undo_for(value: Any, *, rebinds_arrays: bool) -> Callable[[], None] | None:
+def _undo_for(value: Any, *, rebinds: bool) -> Callable[[], None] | None:
     """How to bring a mutable value back; None when it cannot or need not change."""
     match value:
         case tuple():
@@ -76,9 +79,7 @@ def _undo_for(value: Any, *, rebinds_arrays: bool) -> Callable[[], None] | None:
             contents = value.copy()
             return lambda: _refill(value, contents)
         case np.ndarray():
-            if value.dtype.hasobject or (
-                rebinds_arrays and value.nbytes > _SMALL_BYTES
-            ):
+            if value.dtype.hasobject or not may_change(value, rebinds=rebinds):
                 return None
             return _undo_array(value)
         case random.Random():
@@ -93,9 +94,7 @@ def _undo_for(value: Any, *, rebinds_arrays: bool) -> Callable[[], None] | None:
             return None
 
 
-def _undo_array(array: np.ndarray[Any, Any]) -> Callable[[], None] | None:
-    if not array.flags.writeable:
-        return None
+def _undo_array(array: np.ndarray[Any, Any]) -> Callable[[], None]:
     saved = array.copy()
 
     def undo() -> None:

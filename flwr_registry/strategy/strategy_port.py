@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from weakref import WeakMethod
 
 from flwr.supercore.exit import add_exit_handler
 
@@ -15,13 +16,9 @@ from flwr_registry.strategy.conversions import buffers_of, weights_of
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.provenance import provenance_of, strategy_chain_of
 from flwr_registry.strategy.resume_checks import check_accountants
-from flwr_registry.strategy.state_rollback import StateSnapshot
-from flwr_registry.strategy.strategy_state import (
-    StrategyState,
-    export_state,
-    import_state,
-    settings_of,
-)
+from flwr_registry.strategy.state_export import export_state
+from flwr_registry.strategy.state_import import import_state
+from flwr_registry.strategy.strategy_state import StrategyState, settings_of
 from flwr_registry.weights import NpyImages, Weights
 
 __all__ = ["StrategyPort"]
@@ -42,6 +39,9 @@ class StrategyPort:
         Makes a model of the strategy's API from stored arrays and the form of tensors.
     looks_at_each_model : bool
         Something of the user's may look at the model of each round, not the last alone.
+    is_told_the_end : bool
+        The strategy's ``start`` returns when a run is over; otherwise only the last
+        hook of each round is known.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class StrategyPort:
         model_of: Callable[[NpyImages, str], Any],
         *,
         looks_at_each_model: bool,
+        is_told_the_end: bool,
     ) -> None:
         self._strategy = strategy
         self._options = options
@@ -63,13 +64,14 @@ class StrategyPort:
         self.class_chain = strategy_chain_of(strategy, strategy_class)
         self.model_of = model_of
         self.looks_at_each_model = looks_at_each_model
+        self.is_told_the_end = is_told_the_end
 
     def note_settings(self) -> None:
         """Take what the strategy is before training as settings, which are no state."""
         self._settings = settings_of(self._strategy)
 
     def export_state(self) -> StrategyState:
-        """Take out what the strategy carries, less its settings."""
+        """Take out what the strategy carries, less its settings; it stands still."""
         return export_state(self._strategy, settings=self._settings)
 
     def check_state(self, content: CheckpointContent) -> None:
@@ -82,14 +84,18 @@ class StrategyPort:
 
     def call_at_exit(self, work: Callable[[], None]) -> None:
         """Run work when Flower ends the process: on ``flwr stop`` and on SIGTERM."""
-        if self._options.is_always_due or self._is_called_at_exit:
+        if self._is_called_at_exit:
             return
         self._is_called_at_exit = True
-        add_exit_handler(work)
+        # Flower keeps its handlers for good; they must not keep the strategy's arrays.
+        reference = WeakMethod(work)
 
-    def snapshot(self) -> StateSnapshot:
-        """Remember the state of this moment."""
-        return StateSnapshot(self._strategy)
+        def at_exit() -> None:
+            found = reference()
+            if found is not None:
+                found()
+
+        add_exit_handler(at_exit)
 
     def view(self, model: Any) -> tuple[Buffers, Weights | None]:
         """Take hold of a model's bytes and view its arrays."""

@@ -19,7 +19,7 @@ MOST_SECONDS = 0.5
 ENTRY = find("message-FedAdam")
 
 
-def run(folder, rounds):
+def run(folder, rounds, durability="background"):
     def wrap(strategy):
         return RegistryStrategy(
             strategy,
@@ -27,30 +27,32 @@ def run(folder, rounds):
             run="trial",
             resume="auto",
             on_error="raise",
+            durability=durability,
         )
 
     return play(ENTRY, Play(rounds=rounds, wrap=wrap))
 
 
-def run_noting(write, folder):
-    """Run without end; write each round whose end has returned."""
+def run_noting(write, folder, durability):
+    """Run without end; write each round that is promised to be durable."""
+    behind = {"sync": 1, "background": 2}[durability]
     own = FedAdam.configure_train
 
     def configure_train(self, server_round, *args):
-        os.write(write, b"%d " % (server_round - 1))
+        os.write(write, b"%d " % max(server_round - behind, 0))
         return own(self, server_round, *args)
 
     FedAdam.configure_train = configure_train
-    run(folder, 10**6)
+    run(folder, 10**6, durability)
 
 
-def killed_after(seconds, folder):
-    """Run until killed; return the last round whose end was acknowledged."""
+def killed_after(seconds, folder, durability):
+    """Run until killed; return the last round that was promised to be durable."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            run_noting(write, folder)
+            run_noting(write, folder, durability)
         finally:
             os._exit(1)
     os.close(write)
@@ -71,7 +73,9 @@ def test_what_was_acknowledged_is_there_and_whole(tmp_path):
     manager = CheckpointManager(LocalStorage(tmp_path), "trial")
     done = 0
     for _ in range(KILLS):
-        done = max(done, killed_after(chance.uniform(0, MOST_SECONDS), tmp_path))
+        durability = chance.choice(("sync", "background"))
+        promised = killed_after(chance.uniform(0, MOST_SECONDS), tmp_path, durability)
+        done = max(done, promised)
         latest = manager.load_latest()
         reached = latest.content.server_round if latest else 0
         assert reached >= done, "a checkpoint is lost"

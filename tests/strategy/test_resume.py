@@ -105,7 +105,15 @@ def check(entry, folder, point, server_round, uninterrupted):
     assert line(folder) == expected_line
     assert found.sent == expected.sent[len(expected.sent) - len(found.sent) :]
     done = server_round if point == POINTS[-1] else server_round - 1
-    assert (len(found.sent) < len(expected.sent)) == (done > 0)
+    if done == 0:
+        assert found.sent == expected.sent
+    elif done > is_still_writing(entry, point):
+        assert len(found.sent) < len(expected.sent)
+
+
+def is_still_writing(entry, point):
+    """Whether the round before the crash may not have its checkpoint yet."""
+    return entry.api == "message" and point in ("before aggregate", "after aggregate")
 
 
 @pytest.mark.parametrize(("entry", "point", "server_round"), list(rotated()))
@@ -133,7 +141,15 @@ def test_without_arrays_of_its_own_a_strategy_goes_on_from_its_last_version(
     entry = find(name)
     expected, expected_line = uninterrupted(entry)
     assert (
-        crashed(entry, tmp_path, "before aggregate", 5, checkpoint_every=3) == CRASHED
+        crashed(
+            entry,
+            tmp_path,
+            "before aggregate",
+            5,
+            checkpoint_every=3,
+            durability="sync",
+        )
+        == CRASHED
     )
     with ModelRegistry(tmp_path / "registry.db") as registry:
         folder = CheckpointManager(registry.storage, "trial")

@@ -275,7 +275,7 @@ def test_the_log_says_where_and_one_line_a_round(database, caplog, tmp_path):
     run("message-FedAvg", database, rounds=2, run="trial")
     lines = [each for each in caplog.messages if each.startswith("registry: ")]
     assert f"database {database}, storage {tmp_path}" in lines[0]
-    rounds = [line for line in lines if "registry: round" in line]
+    rounds = [line for line in lines if "sha256" in line]
     assert len(rounds) == 2
     assert "digits:1.1.0 (sha256 " in rounds[1]
     assert "parent 1.0.0, 7/7 nodes" in rounds[1]

@@ -7,7 +7,7 @@ from federation.faults import Fault, FaultKind
 from federation.outcome import Play, play
 
 from flwr_registry import RegistryStrategy
-from flwr_registry.strategy import state_rollback
+from flwr_registry.strategy import strategy_state
 
 # The legacy Bulyan looks models up by equality, and so raises by itself at a NaN.
 STOCK = [
@@ -25,7 +25,7 @@ def test_keeping_arrays_by_reference_is_as_good_as_copying_them(
     entry, tmp_path, monkeypatch
 ):
     def rejecting(folder, small_bytes):
-        monkeypatch.setattr(state_rollback, "_SMALL_BYTES", small_bytes)
+        monkeypatch.setattr(strategy_state, "_SMALL_BYTES", small_bytes)
         wrap = lambda strategy: RegistryStrategy(  # noqa: E731
             strategy, registry=tmp_path / folder / "registry.db", on_error="raise"
         )

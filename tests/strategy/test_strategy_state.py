@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from flwr_registry.errors import CheckpointError
+from flwr_registry.strategy.state_export import export_state
+from flwr_registry.strategy.state_import import import_state
 from flwr_registry.strategy.state_rollback import StateSnapshot
-from flwr_registry.strategy.strategy_state import export_state, import_state
 
 ATOMS = st.one_of(
     st.none(),
