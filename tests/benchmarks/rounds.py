@@ -15,9 +15,10 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -94,7 +95,7 @@ class Clock:
     def round_seconds(self) -> list[float]:
         """Return the length of each round after the first, the last one left out."""
         marks = list(self.began.values())
-        return [b - a for a, b in zip(marks[1:], marks[2:], strict=False)]
+        return [after - before for before, after in pairwise(marks[1:])]
 
     def median_ms(self, name: str) -> float:
         """Return the median over rounds of what `name` took in a round."""
@@ -109,18 +110,11 @@ def hooks_timed(
     """Time the hooks of the wrapper, and validation."""
     places = [(recording, hook, "wrapped") for hook in hooks]
     places += [(RoundValidation, name, "validation") for name in ("read", "judge")]
-    with mock.patch.multiple("benchmarks.rounds"):
-        patches = [
-            mock.patch.object(place, name, clock.timing(place.__dict__[name], what))
-            for place, name, what in places
-        ]
-        for patch in patches:
-            patch.start()
-        try:
-            yield
-        finally:
-            for patch in patches:
-                patch.stop()
+    with ExitStack() as patches:
+        for place, name, what in places:
+            timed = clock.timing(place.__dict__[name], what)
+            patches.enter_context(mock.patch.object(place, name, timed))
+        yield
 
 
 def timed_class(kind: type, clock: Clock, hooks: tuple[str, ...]) -> type:
