@@ -151,7 +151,7 @@ class LegacyRecording:
             if not is_called:
                 recorder.end_replayed_round(server_round)
             return _Nobody(called=is_called)
-        recorder.measured = buffers_of(parameters)
+        recorder.measure(buffers_of(parameters))
         instructions: list[tuple[ClientProxy, EvaluateIns]] = (
             super().configure_evaluate(server_round, parameters, client_manager)  # type: ignore[misc]
         )
@@ -177,7 +177,7 @@ class LegacyRecording:
             _EVALUATION,
             _plain(result),
             _metrics(result),
-            recorder.measured,
+            recorder.take_measured(),
         )
         recorder.end_round()
         return result

@@ -98,7 +98,7 @@ class MessageRecording:
         recorder = recorder_of(self)
         if recorder.replays(server_round):
             return []
-        recorder.measured = buffers_of(arrays)
+        recorder.measure(buffers_of(arrays))
         messages: Iterable[Message] = super().configure_evaluate(  # type: ignore[misc]
             server_round, arrays, config, grid
         )
@@ -121,7 +121,7 @@ class MessageRecording:
             _EVALUATION,
             _plain(metrics),
             metrics_of(metrics),
-            recorder.measured,
+            recorder.take_measured(),
         )
         if not recorder.evaluates_centrally:
             recorder.end_round()

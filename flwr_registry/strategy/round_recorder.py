@@ -50,8 +50,6 @@ class RoundRecorder:
         Hooks whose caller was looked at.
     evaluates_centrally : bool
         A central evaluation ends each round.
-    measured : tuple of bytes
-        The model that the evaluation under way measures.
     """
 
     def __init__(self, options: RegistryOptions, port: StrategyPort) -> None:
@@ -63,7 +61,7 @@ class RoundRecorder:
     def _forget(self) -> None:
         self.tolerate = Tolerance(self.options.on_error)
         self.evaluates_centrally = False
-        self.measured: Buffers = ()
+        self._measured: Buffers = ()
         self._begun = False
         self._is_told_the_end = False
         self._validation = RoundValidation(self.options.validator)
@@ -251,6 +249,15 @@ class RoundRecorder:
     def _go_on_with(self, model: CurrentModel) -> None:
         self._model = model
         self._validation.take_reference(model.weights)
+
+    def measure(self, buffers: Buffers) -> None:
+        """Note the model that an evaluation is about to measure."""
+        self._measured = buffers
+
+    def take_measured(self) -> Buffers:
+        """Return the model that was measured, and let go of it: it may be the last."""
+        measured, self._measured = self._measured, ()
+        return measured
 
     def record_metrics(
         self,
