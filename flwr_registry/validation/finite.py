@@ -2,8 +2,9 @@
 
 A finite sum proves every value of it finite. A sum that is not finite may also be the
 overflow of finite values; then the block is counted exactly. Sums of rows are a product
-of a matrix and a vector, which BLAS computes on all cores, unlike `np.sum`. Halves, which numpy multiplies slowly, are compared as integers. No temporary
-is larger than a block.
+of a matrix and a vector, which BLAS computes on all cores, unlike `np.sum`. Halves,
+which numpy multiplies slowly, are compared as integers. No temporary is larger than a
+block.
 """
 
 from __future__ import annotations

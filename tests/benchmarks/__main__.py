@@ -6,7 +6,15 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-BENCHMARKS = ("files", "resume", "s3_upload", "registry_scale")
+BENCHMARKS = (
+    "imports",
+    "validation",
+    "files",
+    "rounds",
+    "resume",
+    "s3_upload",
+    "registry_scale",
+)
 
 if __name__ == "__main__":
     environment = {**os.environ, "FLWR_TELEMETRY_ENABLED": "0"}

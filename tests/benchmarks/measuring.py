@@ -35,12 +35,16 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def in_turns(
-    works: Mapping[str, Callable[[], object]], repeats: int = REPEATS
+    works: Mapping[str, Callable[[], object]],
+    repeats: int = REPEATS,
+    *,
+    before_each: Callable[[], object] = lambda: None,
 ) -> dict[str, float]:
     """Return the median seconds of each work; they take turns, after one unmeasured."""
     times: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(repeats + 1):
         for name, work in works.items():
+            before_each()
             seconds = seconds_of(work)
             if turn:
                 times[name].append(seconds)
