@@ -7,19 +7,26 @@ import io
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, BinaryIO
 
 from fsspec.asyn import sync
 
 from flwr_registry.records import StoredObject
 from flwr_registry.storage.fsspec_storage import FsspecStorage, translated
-from flwr_registry.storage.storage_backend import Content, complete_key, digest_of
+from flwr_registry.storage.s3_parts import Part, parts_of
+from flwr_registry.storage.s3_reader import S3Reader
+from flwr_registry.storage.storage_backend import (
+    Content,
+    check_key,
+    complete_key,
+    digest_of,
+)
 
 __all__ = ["S3Storage"]
 
 _MIB = 1024**2
-_PART_BYTES = 16 * _MIB
-_PARTS_IN_FLIGHT = 4
+_PART_BYTES = 8 * _MIB
+_PARTS_IN_FLIGHT = 8
 _MAX_PARTS = 10_000
 _CONFIG: dict[str, Any] = {
     # Some servers refuse the checksum trailers that AWS's own client adds.
@@ -36,8 +43,8 @@ class S3Storage(FsspecStorage):
 
     Credentials come from where AWS's client takes them: the environment, its files, the
     machine's role. Content that is longer than a part is uploaded in parts, several at
-    a time; in memory are only those under way. An upload that fails is aborted, so that
-    no part of it stays.
+    a time, straight from where it lies in memory. An upload that fails is aborted, so
+    that no part of it stays.
 
     Parameters
     ----------
@@ -83,15 +90,25 @@ class S3Storage(FsspecStorage):
         """
         sha256 = digest_of(content)
         key = complete_key(key, sha256)
-        bucket, _, name = self._path(key).partition("/")
-        place = {"Bucket": bucket, "Key": name}
+        place = self._place(key)
         with translated("save", key, self.url):
             if content.size_bytes <= self._part_bytes:
-                body = next(_parts(content, self._part_bytes), io.BytesIO())
+                body = next(parts_of(content, self._part_bytes))
                 self._call("put_object", **place, Body=body)
             else:
                 self._upload(place, content)
         return StoredObject(key, content.size_bytes, sha256)
+
+    def open(self, key: str) -> BinaryIO:
+        """Open an object for reading; the file can seek.
+
+        Bytes are fetched by ranges: a small read costs little, a long one is met by
+        ranges that are fetched ahead, and one that breaks off is asked for again.
+        """
+        place = self._place(check_key(key))
+        with translated("open", key, self.url):
+            raw = S3Reader(self._fs._call_s3, self._fs.loop, place)
+        return io.BufferedReader(raw)
 
     def sweep_unfinished(self, max_age_seconds: float) -> int:
         """Abort uploads that killed processes left; return their bytes."""
@@ -110,12 +127,16 @@ class S3Storage(FsspecStorage):
                 freed += sum(part["Size"] for part in parts)
         return freed
 
+    def _place(self, key: str) -> dict[str, str]:
+        bucket, _, name = self._path(key).partition("/")
+        return {"Bucket": bucket, "Key": name}
+
     def _upload(self, place: dict[str, Any], content: Content) -> None:
         made = self._call("create_multipart_upload", **place)
         place = {**place, "UploadId": made["UploadId"]}
         try:
             size = max(self._part_bytes, -(-content.size_bytes // _MAX_PARTS))
-            parts = self._upload_parts(place, _parts(content, size))
+            parts = self._upload_parts(place, parts_of(content, size))
             self._call(
                 "complete_multipart_upload", **place, MultipartUpload={"Parts": parts}
             )
@@ -125,14 +146,14 @@ class S3Storage(FsspecStorage):
             raise
 
     def _upload_parts(
-        self, place: dict[str, Any], parts: Iterator[io.BytesIO]
+        self, place: dict[str, Any], parts: Iterator[Part]
     ) -> list[dict[str, Any]]:
         """Upload parts as they come, a window of them at a time, in any order."""
         loop = self._fs.loop
         under_way: dict[int, Any] = {}
         done: list[dict[str, Any]] = []
 
-        async def upload(number: int, body: io.BytesIO) -> dict[str, Any]:
+        async def upload(number: int, body: Part) -> dict[str, Any]:
             answer = await self._fs._call_s3(
                 "upload_part", **place, PartNumber=number, Body=body
             )
@@ -157,23 +178,3 @@ class S3Storage(FsspecStorage):
             self._fs.loop, self._fs._call_s3, method, **arguments
         )
         return answer
-
-
-def _parts(content: Content, size: int) -> Iterator[io.BytesIO]:
-    """Cut the bytes of a content into parts of one length, the last one shorter."""
-    part = io.BytesIO()
-    for piece in content:
-        while piece:
-            taken = piece[: size - part.tell()]
-            part.write(taken)
-            piece = piece[len(taken) :]
-            if part.tell() == size:
-                yield _rewound(part)
-                part = io.BytesIO()
-    if part.tell():
-        yield _rewound(part)
-
-
-def _rewound(part: io.BytesIO) -> io.BytesIO:
-    part.seek(0)
-    return part

@@ -1,6 +1,7 @@
 """What every storage promises, checked on each of them."""
 
 import hashlib
+import random
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from flwr_registry.storage import (
     StorageBackend,
 )
 from flwr_registry.storage.s3_storage import S3Storage
+from flwr_registry.storage.storage_backend import digest_of
 
 PART_BYTES = 5 * 2**20
 
@@ -58,6 +60,30 @@ def test_bytes_come_back_as_they_were(storage, size):
     assert (stored.key, stored.size_bytes) == ("a/b.bin", size)
     assert stored.sha256 == hashlib.sha256(data).hexdigest()
     assert storage.load("a/b.bin") == data
+
+
+class Long:
+    """Content of any length that nobody holds."""
+
+    def __init__(self, size: int) -> None:
+        self.size_bytes = size
+        self.block = random.Random(size).randbytes(2**20 + 7)
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for begin in range(0, self.size_bytes, len(self.block)):
+            yield memoryview(self.block)[: self.size_bytes - begin]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [100 * 2**20 - 1, 100 * 2**20 + 1, 2**30])
+def test_long_content_comes_back_as_it_was(storage, size):
+    content = Long(size)
+    stored = storage.save("long", content)
+    assert stored.sha256 == digest_of(content)
+    with storage.open("long") as file:
+        for piece in content:
+            assert file.read(len(piece)) == piece
+        assert not file.read(1)
 
 
 def test_the_digest_can_be_part_of_the_key(storage):
