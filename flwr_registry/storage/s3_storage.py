@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -58,7 +59,8 @@ class S3Storage(FsspecStorage):
     **options
         Handed to ``s3fs.S3FileSystem``, such as ``endpoint_url``, ``key``, ``secret``
         or ``config_kwargs``, which goes before the defaults here: no checksum trailers,
-        timeouts of 10 and 30 seconds, 5 attempts.
+        timeouts of 10 and 30 seconds, 5 attempts; bodies are signed, which costs
+        another SHA-256 of each, only where they are not under TLS.
 
     Raises
     ------
@@ -76,7 +78,8 @@ class S3Storage(FsspecStorage):
     ) -> None:
         if part_bytes < 5 * _MIB or parts_in_flight < 1:
             raise ValueError("S3 takes parts from 5 MiB on, at least one at a time")
-        config = {**_CONFIG, **options.pop("config_kwargs", {})}
+        signing = {"payload_signing_enabled": not _is_encrypted(options)}
+        config = {**_CONFIG, "s3": signing, **options.pop("config_kwargs", {})}
         super().__init__(url, config_kwargs=config, **options)
         # s3fs would try each of the client's attempts again, with a body at its end.
         self._fs.retries = 1
@@ -178,3 +181,12 @@ class S3Storage(FsspecStorage):
             self._fs.loop, self._fs._call_s3, method, **arguments
         )
         return answer
+
+
+def _is_encrypted(options: dict[str, Any]) -> bool:
+    """Tell whether requests go over TLS, as they do where no endpoint is named."""
+    given = options.get("endpoint_url")
+    given = given or options.get("client_kwargs", {}).get("endpoint_url")
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        given = given or os.environ.get(name)
+    return not str(given or "https://").lower().startswith("http://")

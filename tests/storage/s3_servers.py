@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import trustme
+
 __all__ = ["CREDENTIALS", "SERVERS", "juicefs_gateway", "seaweedfs"]
 
 CREDENTIALS = {"key": "testkey", "secret": "testsecret"}
@@ -23,8 +25,11 @@ GRPC_OFFSET = 10_000
 
 
 @contextmanager
-def seaweedfs() -> Iterator[str]:
-    """Run SeaweedFS; it honours conditions and batch deletes."""
+def seaweedfs(*, encrypted: bool = False) -> Iterator[str]:
+    """Run SeaweedFS; it honours conditions and batch deletes.
+
+    Where it is `encrypted`, the authority that vouches for it is in the environment.
+    """
     with ExitStack() as stack:
         folder = _folder(stack)
         access = {"accessKey": CREDENTIALS["key"], "secretKey": CREDENTIALS["secret"]}
@@ -54,9 +59,12 @@ def seaweedfs() -> Iterator[str]:
             "s3.localSocket": folder / "s3.sock",
             "s3.autoCreateBucket": "false",
         }
+        if encrypted:
+            (https,) = _free_ports(1)
+            options |= {"s3.port.https": https, **_certificate(stack, folder)}
         given = [f"-{name}={value}" for name, value in options.items()]
         _start(stack, folder, s3, ["weed", "server", "-s3", *given], {})
-        yield f"http://127.0.0.1:{s3}"
+        yield f"https://127.0.0.1:{https}" if encrypted else f"http://127.0.0.1:{s3}"
 
 
 @contextmanager
@@ -95,6 +103,27 @@ def _folder(stack: ExitStack) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="s3-"))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     return folder
+
+
+def _certificate(stack: ExitStack, folder: Path) -> dict[str, Path]:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(folder / "authority.pem")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(folder / "certificate.pem")
+    before = os.environ.get("AWS_CA_BUNDLE")
+    os.environ["AWS_CA_BUNDLE"] = str(folder / "authority.pem")
+    stack.callback(_set_environment, "AWS_CA_BUNDLE", before)
+    return {
+        "s3.cert.file": folder / "certificate.pem",
+        "s3.key.file": folder / "key.pem",
+    }
+
+
+def _set_environment(name: str, value: str | None) -> None:
+    os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
 
 
 def _start(

@@ -4,7 +4,7 @@ import json
 from uuid import uuid4
 
 import pytest
-from storage.s3_servers import CREDENTIALS, SERVERS
+from storage.s3_servers import CREDENTIALS, SERVERS, seaweedfs
 
 from flwr_registry.errors import StorageError
 from flwr_registry.storage import BytesContent, SweepingStorage
@@ -82,6 +82,25 @@ def test_parts_grow_where_there_would_be_too_many(storage, monkeypatch):
     data = bytes(range(256)) * (17 * 2**20 // 256) + b"end"
     storage.save("a", BytesContent(data))
     assert storage.load("a") == data
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_bodies_are_signed_where_nothing_else_guards_them(encrypted):
+    data = bytes(range(256)) * (12 * 2**20 // 256)
+    sent = []
+    with seaweedfs(encrypted=encrypted) as endpoint:
+        storage = opened(endpoint, "x")
+        storage._call("create_bucket", Bucket="models")
+        storage._fs.s3.meta.events.register_first(
+            "before-send.s3",
+            lambda request, **_: sent.append(request.headers["X-Amz-Content-SHA256"]),
+        )
+        storage.save("a", BytesContent(data))
+        storage.save("b", BytesContent(b""))
+        assert storage.load("a") == data
+        assert storage.load("b") == b""
+    assert (b"UNSIGNED-PAYLOAD" in sent) is encrypted
 
 
 def test_credentials_are_in_no_message(endpoint):
