@@ -9,6 +9,7 @@
     ├── ModelNotFoundError          no such model, version or alias
     │   └── NoProductionModelError  the model has no production version
     ├── NodeNotFoundError           no such node ever took part
+    ├── TensorNotFoundError         the version has no tensor of that name
     ├── DuplicateVersionError       the version exists with other bytes
     ├── InvalidStateError           the version's status forbids the verb
     │   ├── PromotionConflictError  another version is in production than expected
@@ -33,6 +34,7 @@ Facts are attributes, so a caller never parses a message.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 __all__ = [
@@ -58,10 +60,24 @@ __all__ = [
     "SearchError",
     "StorageError",
     "StrategyError",
+    "TensorNotFoundError",
     "ValidationError",
     "WeightsFormatError",
     "WrapperOrderError",
+    "did_you_mean",
 ]
+
+_LISTED = 20
+
+
+def did_you_mean(wanted: str, known: Sequence[str]) -> str:
+    """List what is known, that which comes near first."""
+    if not known:
+        return "there is none yet"
+    near = difflib.get_close_matches(wanted, known, n=3)
+    hint = f"did you mean {', '.join(near)}? " if near else ""
+    more = ", ..." if len(known) > _LISTED else ""
+    return f"{hint}known: {', '.join(known[:_LISTED])}{more}"
 
 
 class RegistryError(Exception):
@@ -106,6 +122,10 @@ class ModelNotFoundError(RegistryError):
 
 class NoProductionModelError(ModelNotFoundError):
     """The model exists, but no version of it is in production."""
+
+
+class TensorNotFoundError(RegistryError):
+    """A version has no tensor of that name."""
 
 
 class NodeNotFoundError(RegistryError):

@@ -10,6 +10,7 @@ from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.npy_images import NpyImages, load_npy_images
 from flwr_registry.weights.one_pass import load_separate_arrays
 from flwr_registry.weights.safetensors_file import decode, encode
+from flwr_registry.weights.stored_tensors import open_tensors
 from flwr_registry.weights.stored_weights import (
     copy_verified,
     load_verified,
@@ -34,6 +35,7 @@ __all__ = [
     "load_separate_arrays",
     "load_verified",
     "load_weights",
+    "open_tensors",
     "read_model_file",
     "save_weights",
     "verify_stored",

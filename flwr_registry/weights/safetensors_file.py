@@ -9,7 +9,7 @@ gives back exactly what was written.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -31,6 +31,7 @@ from flwr_registry.weights.safetensors_header import (
 __all__ = [
     "SLICE_BYTES",
     "SafetensorsContent",
+    "assemble",
     "decode",
     "encode",
     "has_layout_notes",
@@ -119,9 +120,38 @@ def decode(buffer: bytes | bytearray | memoryview) -> Weights:
         For a damaged, truncated or hostile file; the message says what is wrong.
     """
     entries, metadata, start = parse_header(buffer)
+    room = memoryview(buffer)
+
+    def bytes_of(entry: Entry) -> memoryview:
+        return room[start + entry.begin : start + entry.end]
+
+    return assemble(entries, metadata, bytes_of)
+
+
+def assemble(
+    entries: Iterable[Entry],
+    metadata: Mapping[str, str],
+    bytes_of: Callable[[Entry], memoryview],
+) -> Weights:
+    """Make weights of all entries of a file or of some.
+
+    Parameters
+    ----------
+    entries : iterable of Entry
+        In the order that the weights will have.
+    metadata : mapping of str to str
+        Of the file.
+    bytes_of : callable
+        Gives the bytes of an entry, which its array is a view of.
+
+    Raises
+    ------
+    WeightsFormatError
+        When what is noted about an array does not fit its bytes.
+    """
     layout = _json_mapping(metadata, _LAYOUT)
     arrays = {
-        entry.name: _array_of(buffer, start, entry, layout.get(entry.name))
+        entry.name: _array_of(bytes_of(entry), entry, layout.get(entry.name))
         for entry in entries
     }
     cast_back = _json_mapping(metadata, _CAST_BACK)
@@ -220,15 +250,8 @@ def _slices(array: NDArray[Any]) -> Iterator[memoryview]:
         yield np.array(block, dtype=stored).view(np.uint8).data
 
 
-def _array_of(
-    buffer: bytes | bytearray | memoryview,
-    start: int,
-    entry: Entry,
-    layout: Any,
-) -> NDArray[Any]:
-    count = (entry.end - entry.begin) // entry.dtype.itemsize
-    flat = np.frombuffer(buffer, entry.dtype, count, start + entry.begin)
-    array = flat.reshape(entry.shape)
+def _array_of(data: memoryview, entry: Entry, layout: Any) -> NDArray[Any]:
+    array = np.frombuffer(data, entry.dtype).reshape(entry.shape)
     if layout is None:
         return array
     if not isinstance(layout, dict):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -10,12 +11,18 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from flwr_registry.errors import StorageError, WeightsFormatError
+from flwr_registry.errors import (
+    StorageError,
+    TensorNotFoundError,
+    WeightsFormatError,
+    did_you_mean,
+)
 from flwr_registry.records import StoredObject
 from flwr_registry.storage import StorageBackend
-from flwr_registry.weights.safetensors_file import is_opaque, original_forms
-from flwr_registry.weights.safetensors_header import read_header
-from flwr_registry.weights.stored_weights import verify_stored
+from flwr_registry.weights.named_arrays import Weights
+from flwr_registry.weights.safetensors_file import assemble, is_opaque, original_forms
+from flwr_registry.weights.safetensors_header import Entry, read_header
+from flwr_registry.weights.stored_weights import check_found, verify_stored
 
 __all__ = ["StoredTensor", "StoredTensors", "open_tensors"]
 
@@ -63,6 +70,8 @@ class StoredTensors(Mapping[str, StoredTensor]):
         entries, metadata, start = read_header(file, size_bytes)
         forms = original_forms(entries, metadata)
         self._file = file
+        self._entries = {each.name: each for each in entries}
+        self._metadata = metadata
         self._opaque = is_opaque(metadata)
         self._tensors = {
             each.name: StoredTensor(
@@ -100,6 +109,28 @@ class StoredTensors(Mapping[str, StoredTensor]):
             self._fill(block, name)
             yield np.frombuffer(block, tensor.dtype)
 
+    def select(self, names: Iterable[str]) -> Weights:
+        """Read some tensors, and nothing of the others.
+
+        Raises
+        ------
+        TensorNotFoundError
+            For a name that is not in the file; the message names what comes near.
+        """
+        wanted = list(dict.fromkeys(names))
+        for name in wanted:
+            if name not in self:
+                near = did_you_mean(name, list(self))
+                raise TensorNotFoundError(f"there is no tensor {name!r}; {near}")
+        chosen = [self._entries[name] for name in wanted]
+        return assemble(chosen, self._metadata, self._bytes_of)
+
+    def _bytes_of(self, entry: Entry) -> memoryview:
+        room = np.empty(entry.end - entry.begin, np.uint8).data
+        self._file.seek(self._tensors[entry.name].begin)
+        self._fill(room, entry.name)
+        return room
+
     def _fill(self, block: memoryview, name: str) -> None:
         filled = 0
         while filled < len(block):
@@ -111,9 +142,14 @@ class StoredTensors(Mapping[str, StoredTensor]):
 
 @contextmanager
 def open_tensors(
-    storage: StorageBackend, stored: StoredObject
+    storage: StorageBackend, stored: StoredObject, *, verify: bool = True
 ) -> Iterator[StoredTensors]:
     """Verify a file, going through it once, and open its tensors.
+
+    Parameters
+    ----------
+    verify : bool
+        ``False`` reads what is asked for and no more, and compares the length alone.
 
     Raises
     ------
@@ -124,10 +160,13 @@ def open_tensors(
     StorageError
         When it cannot be read.
     """
-    verify_stored(storage, stored)
+    if verify:
+        verify_stored(storage, stored)
     place = f"{stored.key} in {storage.url}"
     try:
         with storage.open(stored.key) as file:
+            check_found(storage, stored, file.seek(0, os.SEEK_END))
+            file.seek(0)
             yield StoredTensors(file, stored.size_bytes)
     except WeightsFormatError as error:
         raise WeightsFormatError(f"{place}: {error}", key=stored.key) from error

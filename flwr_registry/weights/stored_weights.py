@@ -17,6 +17,7 @@ from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.safetensors_file import SLICE_BYTES, decode, encode
 
 __all__ = [
+    "check_found",
     "copy_verified",
     "load_verified",
     "load_weights",
@@ -111,7 +112,7 @@ def _fill(room: memoryview, storage: StorageBackend, stored: StoredObject) -> No
     with SlicedDigest() as digest, _reading(storage, stored) as file:
         for piece in _slices(file, stored.size_bytes, room):
             digest.update(piece)
-        _check(storage, stored, file.tell(), digest.hexdigest())
+        check_found(storage, stored, file.tell(), digest.hexdigest())
 
 
 def _verified(storage: StorageBackend, stored: StoredObject) -> Iterator[memoryview]:
@@ -124,7 +125,7 @@ def _verified(storage: StorageBackend, stored: StoredObject) -> Iterator[memoryv
         for piece in _slices(file, stored.size_bytes, None):
             digest.update(piece)
             yield piece
-        _check(storage, stored, file.tell(), digest.hexdigest())
+        check_found(storage, stored, file.tell(), digest.hexdigest())
 
 
 @contextmanager
@@ -138,12 +139,22 @@ def _reading(storage: StorageBackend, stored: StoredObject) -> Iterator[BinaryIO
         ) from error
 
 
-def _check(
-    storage: StorageBackend, stored: StoredObject, read_bytes: int, sha256: str
+def check_found(
+    storage: StorageBackend,
+    stored: StoredObject,
+    size_bytes: int,
+    sha256: str | None = None,
 ) -> None:
-    sound = read_bytes == stored.size_bytes
-    if not sound or sha256 != stored.sha256:
-        found = f"SHA-256 {sha256[:12]}" if sound else "another length"
+    """Compare the length of an object, and its SHA-256 where that is known.
+
+    Raises
+    ------
+    IntegrityError
+        When they are not those that were saved.
+    """
+    sound = size_bytes == stored.size_bytes
+    if not sound or (sha256 is not None and sha256 != stored.sha256):
+        found = f"SHA-256 {sha256[:12]}" if sound and sha256 else "another length"
         raise IntegrityError(
             f"{stored.key} in {storage.url} is damaged: it has {found}, saved were "
             f"{stored.size_bytes} bytes with SHA-256 {stored.sha256[:12]}",

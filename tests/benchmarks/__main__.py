@@ -13,6 +13,7 @@ BENCHMARKS = (
     "rounds",
     "resume",
     "s3_upload",
+    "registrations",
     "registry_scale",
 )
 

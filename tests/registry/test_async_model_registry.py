@@ -41,6 +41,8 @@ def test_what_one_registers_the_other_reads(database_url, tmp_path, registry):
                 {"w": np.ones(3)}, model="digits", run=run, metrics={"loss": 0.5}
             )
             weights = await opened.load("digits@latest")
+            selected = await opened.load_tensors("digits", ["w"], verify=False)
+            assert selected["w"].tobytes() == weights["w"].tobytes()
             with pytest.raises(ModelNotFoundError):
                 await opened.get("digits:9.9.9")
             return made, weights

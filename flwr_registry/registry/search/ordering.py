@@ -21,7 +21,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from flwr_registry.errors import SearchError
+from flwr_registry.errors import SearchError, did_you_mean
 from flwr_registry.registry.rows.json_values import finite_or_none
 from flwr_registry.registry.rows.version_db import MetricRow, VersionRow
 from flwr_registry.registry.search.conditions import (
@@ -31,7 +31,7 @@ from flwr_registry.registry.search.conditions import (
 )
 from flwr_registry.registry.search.fields import Field
 from flwr_registry.registry.search.parser import parse_field
-from flwr_registry.registry.search.tokens import did_you_mean, search_error
+from flwr_registry.registry.search.tokens import search_error
 
 __all__ = ["Order", "Place"]
 

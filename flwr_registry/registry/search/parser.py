@@ -17,7 +17,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from flwr_registry.errors import SearchError
+from flwr_registry.errors import SearchError, did_you_mean
 from flwr_registry.registry.rows.json_values import plain_text
 from flwr_registry.registry.search.expressions import (
     All,
@@ -36,7 +36,6 @@ from flwr_registry.registry.search.fields import (
 from flwr_registry.registry.search.tokens import (
     Token,
     TokenKind,
-    did_you_mean,
     search_error,
     tokenize,
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, exists, select, true
 from sqlalchemy.orm import Session
 
-from flwr_registry.errors import ModelNotFoundError, SearchError
+from flwr_registry.errors import ModelNotFoundError, SearchError, did_you_mean
 from flwr_registry.records import Page
 from flwr_registry.registry.database.engines import is_postgresql
 from flwr_registry.registry.rows.column_types import now
@@ -20,7 +20,7 @@ from flwr_registry.registry.search.expressions import Expression, fields_of
 from flwr_registry.registry.search.fields import Field
 from flwr_registry.registry.search.ordering import Order, Place
 from flwr_registry.registry.search.parser import parse_expression
-from flwr_registry.registry.search.tokens import did_you_mean, search_error
+from flwr_registry.registry.search.tokens import search_error
 from flwr_registry.registry.versions.queries import list_models
 from flwr_registry.registry.versions.references import describe_missing_model
 

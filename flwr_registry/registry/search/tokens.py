@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from flwr_registry.errors import SearchError
 
-__all__ = ["Token", "TokenKind", "did_you_mean", "search_error", "tokenize"]
+__all__ = ["Token", "TokenKind", "search_error", "tokenize"]
 
 _MAX_CHARACTERS = 10_000
 _SHOWN_CHARACTERS = 70
-_LISTED = 20
 
 _PATTERN = re.compile(
     r"""(?P<SPACE>\s+)
@@ -91,16 +88,6 @@ def search_error(expression: str, start: int, end: int, problem: str) -> SearchE
     pointer = " " * (start - first) + "^" * width
     message = f"{problem}\n  {shown}\n  {pointer} (position {start + 1})"
     return SearchError(message, position=start)
-
-
-def did_you_mean(wanted: str, known: Sequence[str]) -> str:
-    """List what is known, that which comes near first."""
-    if not known:
-        return "there is none yet"
-    near = difflib.get_close_matches(wanted, known, n=3)
-    hint = f"did you mean {', '.join(near)}? " if near else ""
-    more = ", ..." if len(known) > _LISTED else ""
-    return f"{hint}known: {', '.join(known[:_LISTED])}{more}"
 
 
 def _token(kind: TokenKind, found: re.Match[str]) -> Token:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from collections.abc import Iterable
 
 from flwr_registry.records import (
     Contribution,
@@ -23,7 +24,7 @@ from flwr_registry.registry.versions.references import (
 )
 from flwr_registry.registry.versions.removed_bytes import refuse_removed_bytes
 from flwr_registry.storage import StorageBackend
-from flwr_registry.weights import Weights, load_weights
+from flwr_registry.weights import Weights, load_weights, open_tensors
 
 __all__ = ["AsyncReadingVerbs", "ReadingVerbs"]
 
@@ -94,6 +95,30 @@ class ReadingVerbs(BlockingRegistry):
         """
         return self._run(_loaded(self.storage, parse_reference(reference)))
 
+    def load_tensors(
+        self, reference: str, names: Iterable[str], *, verify: bool = True
+    ) -> Weights:
+        """Read some tensors of a version; no other is ever in memory.
+
+        Parameters
+        ----------
+        names : iterable of str
+            As `load` gives them, in the order wanted.
+        verify : bool
+            ``False`` fetches the bytes of these tensors alone (from S3 by range) and
+            does without the comparison of SHA-256, which needs all bytes of the file.
+
+        Raises
+        ------
+        TensorNotFoundError
+            The message names what comes near.
+        IntegrityError, ObjectNotFoundError, InvalidStateError
+            As `load` does.
+        """
+        return self._run(
+            _selected(self.storage, parse_reference(reference), tuple(names), verify)
+        )
+
     def models(self) -> builtins.list[str]:
         """List the names of all models that have a version."""
         return self._run(read(queries.list_models))
@@ -137,6 +162,14 @@ class AsyncReadingVerbs(AwaitedRegistry):
         """Read the weights of a version; see `ModelRegistry.load`."""
         return await self._run(_loaded(self.storage, parse_reference(reference)))
 
+    async def load_tensors(
+        self, reference: str, names: Iterable[str], *, verify: bool = True
+    ) -> Weights:
+        """Read some tensors of a version; see `ModelRegistry.load_tensors`."""
+        return await self._run(
+            _selected(self.storage, parse_reference(reference), tuple(names), verify)
+        )
+
     async def models(self) -> builtins.list[str]:
         """List the names of all models that have a version."""
         return await self._run(read(queries.list_models))
@@ -172,10 +205,26 @@ def _listed(
 
 
 def _loaded(storage: StorageBackend, reference: Reference) -> Steps[Weights]:
+    stored = yield from _readable(reference)
+    return (yield from byte_work(lambda: load_weights(storage, stored)))
+
+
+def _selected(
+    storage: StorageBackend, reference: Reference, names: tuple[str, ...], verify: bool
+) -> Steps[Weights]:
+    stored = yield from _readable(reference)
+
+    def work() -> Weights:
+        with open_tensors(storage, stored, verify=verify) as tensors:
+            return tensors.select(names)
+
+    return (yield from byte_work(work))
+
+
+def _readable(reference: Reference) -> Steps[StoredObject]:
     found = yield from _found(reference)
     refuse_removed_bytes(found)
-    stored = StoredObject(found.storage_path, found.file_size_bytes, found.checksum)
-    return (yield from byte_work(lambda: load_weights(storage, stored)))
+    return StoredObject(found.storage_path, found.file_size_bytes, found.checksum)
 
 
 def _given(reference: Reference) -> Steps[tuple[Contribution, ...]]:
