@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from flwr_registry.retention import LatestN as LatestN
     from flwr_registry.retention import RetentionPolicy as RetentionPolicy
     from flwr_registry.retention import YoungerThan as YoungerThan
+    from flwr_registry.serving import InputSchema as InputSchema
+    from flwr_registry.serving import Predictor as Predictor
+    from flwr_registry.serving import described_model as described_model
     from flwr_registry.storage.s3_storage import S3Storage as S3Storage
     from flwr_registry.strategy import RegistryStrategy as RegistryStrategy
     from flwr_registry.validation import ModelValidator as ModelValidator
@@ -63,6 +66,9 @@ _PLACES = {
     "RegistryError": "errors",
     "RegistryStrategy": "strategy",
     "RetentionPolicy": "retention",
+    "InputSchema": "serving",
+    "Predictor": "serving",
+    "described_model": "serving",
     "S3Storage": "storage.s3_storage",
     "Weights": "weights",
     "YoungerThan": "retention",

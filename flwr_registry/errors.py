@@ -18,6 +18,9 @@
     ├── IntegrityError              stored bytes are not those that were registered
     │   └── WeightsFormatError      a file that is no sound safetensors file
     ├── ValidationError             a model failed validation and ``on_invalid="raise"``
+    ├── ModuleMismatchError         a module that a version's weights do not fit
+    ├── PredictionError             a prediction that cannot be made
+    │   └── InvalidInputError       inputs that the model cannot take (a ValueError)
     ├── ExportError                 a version that cannot be brought out or in
     ├── MetricNotMeasuredError      a metric that decides something never appeared
     ├── CheckpointError             a checkpoint that cannot be read or does not fit
@@ -43,14 +46,17 @@ __all__ = [
     "DuplicateVersionError",
     "ExportError",
     "IntegrityError",
+    "InvalidInputError",
     "InvalidNameError",
     "InvalidReferenceError",
     "InvalidStateError",
     "MetricNotMeasuredError",
     "ModelNotFoundError",
+    "ModuleMismatchError",
     "NoProductionModelError",
     "NodeNotFoundError",
     "ObjectNotFoundError",
+    "PredictionError",
     "PromotionConflictError",
     "PromotionRefusedError",
     "RegistryError",
@@ -122,6 +128,18 @@ class ModelNotFoundError(RegistryError):
 
 class NoProductionModelError(ModelNotFoundError):
     """The model exists, but no version of it is in production."""
+
+
+class ModuleMismatchError(RegistryError):
+    """A module that the weights of a version do not fit, or that cannot be built."""
+
+
+class PredictionError(RegistryError):
+    """A prediction that cannot be made."""
+
+
+class InvalidInputError(PredictionError, ValueError):
+    """Inputs that the model cannot take; the message names the input."""
 
 
 class TensorNotFoundError(RegistryError):

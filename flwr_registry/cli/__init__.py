@@ -8,6 +8,7 @@ from flwr_registry.cli import (
     lineage_commands,
     promotion_commands,
     search_commands,
+    serving_commands,
     upkeep_commands,
 )
 from flwr_registry.cli.application import app
@@ -21,5 +22,6 @@ __all__ = [
     "lineage_commands",
     "promotion_commands",
     "search_commands",
+    "serving_commands",
     "upkeep_commands",
 ]

@@ -119,10 +119,13 @@ def opened_registry(
 
 @contextmanager
 def errors_reported() -> Iterator[None]:
-    """Print an error of this package on stderr, and exit with 1."""
+    """Print an error of this package on stderr, and exit with 1.
+
+    So too when something optional is not installed; the message says how to.
+    """
     try:
         yield
-    except RegistryError as error:
+    except (RegistryError, ImportError) as error:
         typer.secho(f"Error: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
 

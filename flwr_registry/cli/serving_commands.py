@@ -1,0 +1,91 @@
+"""The command that serves a model."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from flwr_registry.cli.application import (
+    RegistryPlace,
+    StoragePlace,
+    app,
+    opened_registry,
+)
+
+_DEFAULT_PORT = 8080
+
+
+@app.command()
+def serve(
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="REF", help="A name, for its production version; or NAME@ALIAS."
+        ),
+    ],
+    factory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:CLASS",
+            help="The torch module; by default what was recorded with the version.",
+        ),
+    ] = None,
+    predict: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION", help="predict(weights, inputs), without torch."
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = _DEFAULT_PORT,
+    token: Annotated[
+        str,
+        typer.Option(
+            envvar="FLWR_REGISTRY_TOKEN", help="What callers must show as bearer token."
+        ),
+    ] = "",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let others ask without a token.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="Where to compute.")] = "cpu",
+    poll_seconds: Annotated[
+        float, typer.Option(help="How often to look for another version.")
+    ] = 1.0,
+    max_body_bytes: Annotated[
+        int, typer.Option(help="Longer requests are refused.")
+    ] = 16 * 1024 * 1024,
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+) -> None:
+    """Serve a model over HTTP (Open Inference Protocol), and follow its promotions."""
+    # Not before it is wanted: FastAPI takes half a second.
+    from flwr_registry.serving.model_server import ModelServer
+    from flwr_registry.serving.predictor import Predictor
+    from flwr_registry.serving.server_options import ServerOptions
+
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
+    # The app's own module is found when the command runs in its folder.
+    sys.path.insert(0, os.getcwd())
+    try:
+        options = ServerOptions(
+            host=host,
+            port=port,
+            token=token,
+            insecure=insecure,
+            poll_seconds=poll_seconds,
+            max_body_bytes=max_body_bytes,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    with opened_registry(registry, storage) as opened:
+
+        def load(reference: str) -> Predictor:
+            return Predictor(
+                reference, factory, predict=predict, registry=opened, device=device
+            )
+
+        ModelServer(opened, model, load, options).run()

@@ -1,0 +1,103 @@
+"""The production version over HTTP, by the Open Inference Protocol."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from flwr_registry.registry import ModelRegistry
+from flwr_registry.serving.predictor import Predictor
+from flwr_registry.serving.served_model import ServedModel
+from flwr_registry.serving.server_options import ServerOptions
+from flwr_registry.serving.server_routes import make_app
+
+__all__ = ["ModelServer"]
+
+_LOGGER = logging.getLogger("flwr_registry")
+
+
+class ModelServer:
+    """Serves what a reference names, and follows its promotions and rollbacks.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+        Where versions are looked up; it stays open.
+    reference : str
+        What to serve: a name for the model's production version, or any reference.
+    load : callable
+        Makes a `Predictor` of a reference to a single version.
+    options : ServerOptions, optional
+        Address, token and limits.
+
+    Attributes
+    ----------
+    model : ServedModel
+        The version, the requests that wait, and what is counted.
+    app : fastapi.FastAPI
+        The application, for a server of your own.
+
+    Examples
+    --------
+    >>> def load(reference):                                    # doctest: +SKIP
+    ...     return Predictor(reference, Net, registry=registry)
+    >>> ModelServer(registry, "digits", load).run()             # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        reference: str,
+        load: Callable[[str], Predictor],
+        options: ServerOptions | None = None,
+    ) -> None:
+        self.options = options or ServerOptions()
+        self.model = ServedModel(registry, reference, load, self.options)
+        self.app: FastAPI = make_app(self.model)
+
+    def server(self) -> uvicorn.Server:
+        """Return a server to run, in this thread or in another."""
+        return _AnnouncingServer(
+            uvicorn.Config(
+                self.app,
+                host=self.options.host,
+                port=self.options.port,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                ws="none",
+                timeout_graceful_shutdown=max(1, round(self.options.shutdown_seconds)),
+            )
+        )
+
+    def run(self) -> None:
+        """Serve until the process is told to end; requests under way are answered.
+
+        Raises
+        ------
+        Exception
+            Whatever keeps the version from being loaded; nothing listens then.
+        """
+        self.model.follower.load_first()
+        self.server().run()
+
+
+class _AnnouncingServer(uvicorn.Server):
+    """Says where it listens, which matters when the port was left to the system."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        for each in self.servers:
+            host, port = each.sockets[0].getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            _LOGGER.info(
+                "registry: listening on http://%s:%d (Open Inference Protocol under "
+                "/v2, MLflow's /invocations, /metrics)",
+                shown,
+                port,
+            )

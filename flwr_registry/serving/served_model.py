@@ -1,0 +1,125 @@
+"""A model that is served: its version, the requests that wait, and what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import HTTPException
+
+from flwr_registry.registry import ModelRegistry, parse_reference
+from flwr_registry.serving.input_schema import NamedArrays
+from flwr_registry.serving.micro_batcher import MicroBatcher, Prediction
+from flwr_registry.serving.predictor import Predictor, production_reference
+from flwr_registry.serving.server_metrics import ServerMetrics
+from flwr_registry.serving.server_options import ServerOptions
+from flwr_registry.serving.version_follower import VersionFollower
+
+__all__ = ["ServedModel"]
+
+
+class ServedModel:
+    """What the routes of a server speak about.
+
+    Parameters
+    ----------
+    registry : ModelRegistry
+        Where versions are looked up.
+    reference : str
+        What to serve.
+    load : callable
+        Makes a `Predictor` of a reference to a single version.
+
+    Attributes
+    ----------
+    name : str
+        Of the model.
+    """
+
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        reference: str,
+        load: Callable[[str], Predictor],
+        options: ServerOptions,
+    ) -> None:
+        followed = production_reference(reference)
+        self.name = parse_reference(followed).model
+        self.options = options
+        self.metrics = ServerMetrics()
+        self.follower = VersionFollower(
+            registry,
+            followed,
+            load,
+            poll_seconds=options.poll_seconds,
+            on_load=self.metrics.note_load,
+        )
+        self.batcher = MicroBatcher(
+            lambda: self.follower.current,
+            self._observe,
+            max_delay_seconds=options.max_delay_seconds,
+            max_batch_rows=options.max_batch_rows,
+            max_queued=options.max_queued,
+        )
+
+    @asynccontextmanager
+    async def alive(self) -> AsyncIterator[None]:
+        """Follow and predict within the block; requests under way are answered."""
+        self.batcher.start()
+        if self.follower.current is None:
+            await asyncio.to_thread(self.follower.refresh)
+        self.follower.start()
+        try:
+            yield
+        finally:
+            await self.batcher.stop()
+            await asyncio.to_thread(self.follower.stop)
+
+    def served(self, name: str, version: str | None) -> Predictor:
+        """Return what is served, if that is what is asked for.
+
+        Raises
+        ------
+        HTTPException
+            404 for another model or version, 503 when nothing is served.
+        """
+        current = self.follower.current
+        if name != self.name:
+            raise HTTPException(404, f"served is {self.name}, not the model asked for")
+        if current is None:
+            raise HTTPException(503, self.follower.problem, {"Retry-After": "5"})
+        _require_version(current, version)
+        return current
+
+    async def predict(self, inputs: NamedArrays, version: str | None) -> Prediction:
+        """Predict with the version that is served when the request's turn comes.
+
+        Raises
+        ------
+        HTTPException
+            404 when that is no longer the one asked for.
+        PredictionError
+            As `MicroBatcher.predict` does.
+        """
+        made = await self.batcher.predict(inputs)
+        _require_version(made.predictor, version)
+        return made
+
+    def exposed_metrics(self) -> bytes:
+        """Return what Prometheus asks for."""
+        return self.metrics.exposed(
+            degraded=bool(self.follower.problem), num_queued=self.batcher.num_queued
+        )
+
+    def _observe(
+        self, predictor: Predictor, inputs: NamedArrays, outputs: NamedArrays
+    ) -> None:
+        rows = len(next(iter(inputs.values())))
+        self.metrics.note_batch(predictor.version, rows)
+
+
+def _require_version(current: Predictor, version: str | None) -> None:
+    served = current.version.version
+    if version not in (None, served):
+        raise HTTPException(404, f"served is version {served}, not the one asked for")

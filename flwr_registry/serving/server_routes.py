@@ -1,0 +1,202 @@
+"""The routes of a server, and what each of them answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+import flwr_registry
+from flwr_registry.errors import InvalidInputError, PredictionError
+from flwr_registry.serving.access import Access
+from flwr_registry.serving.api_description import (
+    ERRORS,
+    INFER_REQUEST,
+    INVOCATIONS_REQUEST,
+)
+from flwr_registry.serving.infer_messages import (
+    JSON_LENGTH_HEADER,
+    infer_answer,
+    read_infer_request,
+    version_facts,
+)
+from flwr_registry.serving.invocations import invocations_answer, read_invocations
+from flwr_registry.serving.micro_batcher import (
+    NotServingError,
+    QueueFullError,
+)
+from flwr_registry.serving.request_bodies import (
+    body_of,
+    json_length_of,
+    require_content_type,
+)
+from flwr_registry.serving.request_counter import RequestCounter
+from flwr_registry.serving.served_model import ServedModel
+
+__all__ = ["make_app"]
+
+_LOGGER = logging.getLogger("flwr_registry")
+
+
+def make_app(model: ServedModel) -> FastAPI:
+    """Return the application of a server."""
+    app = FastAPI(
+        title="flwr_registry",
+        version=flwr_registry.__version__,
+        lifespan=lambda _: model.alive(),
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.include_router(_health_routes(model))
+    guarded = [Depends(Access(model.options))]
+    app.include_router(_model_routes(model), dependencies=guarded)
+    app.include_router(_prediction_routes(model), dependencies=guarded)
+    app.exception_handler(AnyHTTPException)(_refused)
+    app.exception_handler(PredictionError)(_not_predicted)
+    app.exception_handler(Exception)(_failed)
+    app.exception_handler(TimeoutError)(_too_late)
+    app.add_middleware(RequestCounter, metrics=model.metrics)
+    return app
+
+
+def _health_routes(model: ServedModel) -> APIRouter:
+    """Return what probes ask, which show no token."""
+    routes = APIRouter()
+
+    @routes.get("/v2/health/live")
+    @routes.get("/ping", include_in_schema=False)
+    async def live() -> dict[str, bool]:
+        """Tell that the process answers."""
+        return {"live": True}
+
+    @routes.get("/v2/health/ready", responses={503: ERRORS[503]})
+    async def ready(response: Response) -> dict[str, Any]:
+        """Tell whether predictions are made, and by the version that should."""
+        problem, current = model.follower.problem, model.follower.current
+        response.status_code = 503 if current is None else 200
+        state = "degraded" if problem else "ready"
+        served = {} if current is None else version_facts(current.version)
+        return {"ready": current is not None, "state": state, **served} | (
+            {"error": problem} if problem else {}
+        )
+
+    return routes
+
+
+def _model_routes(model: ServedModel) -> APIRouter:
+    """Return what is told about the server and its model."""
+    routes = APIRouter()
+
+    @routes.get("/v2")
+    async def about_server() -> dict[str, Any]:
+        """Name the server."""
+        return {
+            "name": "flwr_registry",
+            "version": flwr_registry.__version__,
+            "extensions": ["binary_tensor_data"],
+        }
+
+    @routes.get("/v2/models/{name}", responses=ERRORS)
+    @routes.get("/v2/models/{name}/versions/{version}", responses=ERRORS)
+    async def about_model(name: str, version: str | None = None) -> dict[str, Any]:
+        """Describe the version that is served, and its inputs."""
+        current = model.served(name, version)
+        schema = current.schema
+        return {
+            "name": model.name,
+            "versions": [current.version.version],
+            "platform": current.version.metadata.framework,
+            "inputs": schema.to_json() if schema else [],
+            "outputs": [],
+            "parameters": {"digest": current.version.checksum},
+        }
+
+    @routes.get("/v2/models/{name}/ready", responses=ERRORS)
+    @routes.get("/v2/models/{name}/versions/{version}/ready", responses=ERRORS)
+    async def model_ready(name: str, version: str | None = None) -> dict[str, Any]:
+        """Tell whether a version is served."""
+        current = model.served(name, version)
+        return {"ready": True, **version_facts(current.version)}
+
+    @routes.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """Give counters to Prometheus."""
+        return Response(model.exposed_metrics(), media_type="text/plain; version=0.0.4")
+
+    return routes
+
+
+def _prediction_routes(model: ServedModel) -> APIRouter:
+    """Return what predicts."""
+    kinds = [Depends(require_content_type)]
+    routes = APIRouter(dependencies=kinds, responses=ERRORS)
+
+    @routes.post("/v2/models/{name}/infer", openapi_extra=INFER_REQUEST)
+    @routes.post(
+        "/v2/models/{name}/versions/{version}/infer", openapi_extra=INFER_REQUEST
+    )
+    async def infer(
+        request: Request, name: str, version: str | None = None
+    ) -> Response:
+        """Predict."""
+        model.served(name, version)
+        async with _within(model.options.timeout_seconds):
+            body = await body_of(request, model.options.max_body_bytes)
+            asked = read_infer_request(
+                body, json_length_of(request, JSON_LENGTH_HEADER)
+            )
+            made = await model.predict(asked.inputs, version)
+        content, headers = infer_answer(asked, made.predictor.version, made.outputs)
+        return Response(content, headers=headers)
+
+    @routes.post("/invocations", openapi_extra=INVOCATIONS_REQUEST)
+    async def invocations(request: Request) -> Response:
+        """Predict, in the words of MLflow."""
+        async with _within(model.options.timeout_seconds):
+            body = await body_of(request, model.options.max_body_bytes)
+            current = model.served(model.name, None)
+            inputs = read_invocations(body, current.schema)
+            made = await model.predict(inputs, None)
+        answer = invocations_answer(made.predictor.version, made.outputs)
+        return JSONResponse(answer)
+
+    return routes
+
+
+def _within(timeout_seconds: float) -> asyncio.Timeout:
+    return asyncio.timeout(timeout_seconds)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, AnyHTTPException)
+    return _error(error.status_code, str(error.detail), error.headers)
+
+
+async def _not_predicted(_: Request, error: Exception) -> Response:
+    match error:
+        case InvalidInputError():
+            return _error(400, str(error))
+        case QueueFullError():
+            return _error(503, str(error), {"Retry-After": "1"})
+        case NotServingError():
+            return _error(503, str(error), {"Retry-After": "5"})
+    # What a model says of itself may name paths and data of the server.
+    _LOGGER.warning("registry: %s", error)
+    return _error(422, "the model cannot predict for these inputs; the log says why")
+
+
+async def _too_late(_: Request, _error_: Exception) -> Response:
+    return _error(504, "the prediction took too long")
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    _LOGGER.error("registry: a request failed", exc_info=error)
+    return _error(500, "the server failed; its log says why")
+
+
+def _error(status: int, text: str, headers: Any = None) -> Response:
+    return JSONResponse({"error": text}, status, headers)

@@ -1,0 +1,116 @@
+"""Which version is served, step by step."""
+
+import time
+
+import pytest
+
+from flwr_registry import Predictor
+from flwr_registry.records import Contribution, RoundFacts, RunProvenance
+from flwr_registry.serving.version_follower import VersionFollower
+
+
+@pytest.fixture
+def loads():
+    return []
+
+
+@pytest.fixture
+def follower(registry, loads):
+    def load(reference):
+        return Predictor(reference, registry=registry)
+
+    def note(version, succeeded):
+        loads.append((version.version, succeeded))
+
+    return VersionFollower(
+        registry, "digits@production", load, poll_seconds=0.5, on_load=note
+    )
+
+
+def version_of(follower):
+    return follower.current and follower.current.version.version
+
+
+def flip_last_byte(path):
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def test_each_version_is_loaded_once(registry, add, follower, loads):
+    follower.refresh()
+    assert follower.current is None and "no model" in follower.problem
+    registry.promote(add(1).reference)
+    for _ in range(3):
+        follower.refresh()
+    assert (version_of(follower), follower.problem) == ("1.0.0", "")
+    registry.promote(add(2).reference)
+    follower.refresh()
+    assert version_of(follower) == "1.1.0"
+    assert loads == [("1.0.0", True), ("1.1.0", True)]
+
+
+def test_damaged_bytes_leave_the_old_version_until_they_are_mended(
+    registry, add, follower, loads, tmp_path
+):
+    registry.promote(add(1).reference)
+    follower.refresh()
+    second = add(2)
+    registry.promote(second.reference)
+    path = tmp_path / "weights" / second.storage_path
+    flip_last_byte(path)
+    follower.refresh()
+    assert version_of(follower) == "1.0.0"
+    assert "is damaged" in follower.problem
+    follower.refresh()
+    # It is not tried again at once: a large model would be read over and over.
+    assert loads == [("1.0.0", True), ("1.1.0", False)]
+    flip_last_byte(path)
+    time.sleep(0.5)
+    while version_of(follower) != "1.1.0":
+        follower.refresh()
+    assert follower.problem == ""
+
+
+def test_a_withdrawn_version_is_let_go_of(registry, add, follower):
+    run = registry.start_run(RunProvenance("trial", "digits"))
+    made = add(1, run=run, facts=RoundFacts(1, {}, [Contribution("a")]))
+    registry.promote(made.reference)
+    follower.refresh()
+    assert version_of(follower) == "1.0.0"
+    registry.withdraw("a", reason="consent")
+    follower.refresh()
+    assert follower.current is None
+    assert follower.problem
+
+
+def test_withdrawn_is_let_go_of_also_when_its_successor_cannot_be_loaded(
+    registry, add, follower, tmp_path
+):
+    run = registry.start_run(RunProvenance("trial", "digits"))
+    old = add(1, run=run, facts=RoundFacts(1, {}, [Contribution("a")]))
+    new = add(2)
+    registry.promote(old.reference)
+    follower.refresh()
+    registry.promote(new.reference)
+    flip_last_byte(tmp_path / "weights" / new.storage_path)
+    follower.refresh()
+    assert version_of(follower) == "1.0.0"
+    registry.withdraw("a", reason="consent")
+    follower.refresh()
+    assert follower.current is None
+
+
+def test_a_registry_that_cannot_be_asked_leaves_what_is_served(
+    registry, add, follower, tmp_path
+):
+    registry.promote(add(1).reference)
+    follower.refresh()
+    database = tmp_path / "registry.db"
+    database.rename(tmp_path / "away.db")
+    follower.refresh()
+    assert version_of(follower) == "1.0.0"
+    assert "cannot be asked" in follower.problem
+    (tmp_path / "away.db").rename(database)
+    follower.refresh()
+    assert follower.problem == ""
