@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flwr_registry.serving import described_model as described_model
     from flwr_registry.storage.s3_storage import S3Storage as S3Storage
     from flwr_registry.strategy import RegistryStrategy as RegistryStrategy
+    from flwr_registry.validation import DriftDetector as DriftDetector
     from flwr_registry.validation import ModelValidator as ModelValidator
     from flwr_registry.weights import Weights as Weights
 
@@ -61,6 +62,7 @@ _PLACES = {
     "MetricAtMost": "registry",
     "PrivacyBudgetAtMost": "registry",
     "PromotionGate": "registry",
+    "DriftDetector": "validation",
     "ModelValidator": "validation",
     "ModelVersion": "records",
     "RegistryError": "errors",

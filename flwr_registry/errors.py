@@ -21,6 +21,7 @@
     ├── ModuleMismatchError         a module that a version's weights do not fit
     ├── PredictionError             a prediction that cannot be made
     │   └── InvalidInputError       inputs that the model cannot take (a ValueError)
+    ├── DriftError                  a federation that got worse, and ``on_drift="stop"``
     ├── ExportError                 a version that cannot be brought out or in
     ├── MetricNotMeasuredError      a metric that decides something never appeared
     ├── CheckpointError             a checkpoint that cannot be read or does not fit
@@ -43,6 +44,7 @@ from collections.abc import Sequence
 __all__ = [
     "CheckpointError",
     "DatabaseError",
+    "DriftError",
     "DuplicateVersionError",
     "ExportError",
     "IntegrityError",
@@ -128,6 +130,20 @@ class ModelNotFoundError(RegistryError):
 
 class NoProductionModelError(ModelNotFoundError):
     """The model exists, but no version of it is in production."""
+
+
+class DriftError(RegistryError):
+    """A federation got worse, and ``on_drift="stop"`` ended its training.
+
+    Attributes
+    ----------
+    findings : tuple of str
+        What was found.
+    """
+
+    def __init__(self, message: str, *, findings: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
 
 
 class ModuleMismatchError(RegistryError):

@@ -6,6 +6,12 @@ from flwr_registry.records.contributors import (
     Withdrawal,
     WithdrawnNode,
 )
+from flwr_registry.records.drift import (
+    DriftFinding,
+    DriftKind,
+    DriftSeverity,
+    RecordedDrift,
+)
 from flwr_registry.records.lineages import (
     ContributorsDiff,
     LayerDiff,
@@ -52,6 +58,9 @@ __all__ = [
     "ContributionStatus",
     "Contributor",
     "ContributorsDiff",
+    "DriftFinding",
+    "DriftKind",
+    "DriftSeverity",
     "Finding",
     "LayerDiff",
     "LayerMismatch",
@@ -61,6 +70,7 @@ __all__ = [
     "ModelVersion",
     "Page",
     "Promotion",
+    "RecordedDrift",
     "RemovedBytes",
     "RetrainingPoint",
     "Round",

@@ -28,11 +28,15 @@ class VersionStatus(StrEnum):
 
 
 class MetricSource(StrEnum):
-    """Who measured a metric, in the words of Flower's ``Result``."""
+    """Who measured a metric, in the words of Flower's ``Result``.
+
+    ``aggregate`` is what the wrapper itself measured of the round's update.
+    """
 
     TRAIN_CLIENTAPP = "train_clientapp"
     EVALUATE_CLIENTAPP = "evaluate_clientapp"
     EVALUATE_SERVERAPP = "evaluate_serverapp"
+    AGGREGATE = "aggregate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flwr_registry.registry.verbs.audit_verbs import AsyncAuditVerbs
 from flwr_registry.registry.verbs.contributor_verbs import AsyncContributorVerbs
+from flwr_registry.registry.verbs.drift_verbs import AsyncDriftVerbs
 from flwr_registry.registry.verbs.exchange_verbs import AsyncExchangeVerbs
 from flwr_registry.registry.verbs.labelling_verbs import AsyncLabellingVerbs
 from flwr_registry.registry.verbs.lineage_verbs import AsyncLineageVerbs
@@ -24,6 +25,7 @@ class AsyncModelRegistry(
     AsyncSearchVerbs,
     AsyncLineageVerbs,
     AsyncContributorVerbs,
+    AsyncDriftVerbs,
     AsyncAuditVerbs,
     AsyncUpkeepVerbs,
     AsyncExchangeVerbs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flwr_registry.registry.verbs.audit_verbs import AuditVerbs
 from flwr_registry.registry.verbs.contributor_verbs import ContributorVerbs
+from flwr_registry.registry.verbs.drift_verbs import DriftVerbs
 from flwr_registry.registry.verbs.exchange_verbs import ExchangeVerbs
 from flwr_registry.registry.verbs.labelling_verbs import LabellingVerbs
 from flwr_registry.registry.verbs.lineage_verbs import LineageVerbs
@@ -24,6 +25,7 @@ class ModelRegistry(
     SearchVerbs,
     LineageVerbs,
     ContributorVerbs,
+    DriftVerbs,
     AuditVerbs,
     UpkeepVerbs,
     ExchangeVerbs,

@@ -88,6 +88,7 @@ class LegacyRecording:
         if recorder.replay is not None and recorder.replays(server_round):
             return _Nobody(called=recorder.replay.was_configured(server_round))
         recorder.begin_round(server_round)
+        parameters = recorder.model_to_train(parameters)
         instructions: list[tuple[ClientProxy, FitIns]] = super().configure_fit(  # type: ignore[misc]
             server_round, parameters, client_manager
         )

@@ -67,6 +67,7 @@ class MessageRecording:
         if recorder.replays(server_round):
             return []
         recorder.begin_round(server_round)
+        arrays = recorder.model_to_train(arrays)
         messages = list(super().configure_train(server_round, arrays, config, grid))  # type: ignore[misc]
         recorder.choose(str(each.metadata.dst_node_id) for each in messages)
         return messages

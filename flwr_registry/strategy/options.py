@@ -12,7 +12,7 @@ from flwr_registry.records import check_name
 from flwr_registry.registry import ModelRegistry, PromotionGate, parse_reference
 from flwr_registry.retention import LatestN, RetentionPolicy
 from flwr_registry.strategy.resume_point import run_named_in
-from flwr_registry.validation import ModelValidator
+from flwr_registry.validation import DriftDetector, ModelValidator
 from flwr_registry.weights import Weights
 
 __all__ = ["KEEP", "RUN_CONFIG_KEYS", "RegistryOptions", "options_from_run_config"]
@@ -22,6 +22,7 @@ KEEP = LatestN(3)
 
 _ON_INVALID = ("reject", "raise", "record")
 _ON_ERROR = ("warn", "raise")
+_ON_DRIFT = ("warn", "stop", "rollback", "off")
 _DURABILITY = ("background", "sync")
 
 RUN_CONFIG_KEYS: Mapping[str, str] = {
@@ -37,6 +38,7 @@ RUN_CONFIG_KEYS: Mapping[str, str] = {
     "registry-best-mode": "best_mode",
     "registry-on-invalid": "on_invalid",
     "registry-on-error": "on_error",
+    "registry-on-drift": "on_drift",
     "registry-durability": "durability",
     "registry-architecture": "architecture",
     "registry-description": "description",
@@ -80,8 +82,11 @@ class RegistryOptions:
     on_invalid: str = "reject"
     on_error: str = "warn"
     durability: str = "background"
+    on_drift: str = "warn"
+    drift: DriftDetector | None = None
     parameter_names: Any = None
     architecture: str = ""
+    model_config: Mapping[str, Any] | None = None
     tags: Mapping[str, str] | None = None
     description: str = ""
     sort_replies: bool = False
@@ -96,6 +101,7 @@ class RegistryOptions:
         _check_choice("on_invalid", self.on_invalid, _ON_INVALID)
         _check_choice("on_error", self.on_error, _ON_ERROR)
         _check_choice("durability", self.durability, _DURABILITY)
+        _check_choice("on_drift", self.on_drift, _ON_DRIFT)
         if self.model is not None:
             check_name(self.model, "model")
         object.__setattr__(self, "resume", _resume_from(self.resume))

@@ -27,7 +27,7 @@ from flwr_registry.strategy.recording import recorder_of
 from flwr_registry.strategy.round_recorder import RoundRecorder
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.strategy_state import is_strategy
-from flwr_registry.validation import ModelValidator
+from flwr_registry.validation import DriftDetector, ModelValidator
 
 __all__ = ["RegistryStrategy"]
 
@@ -82,10 +82,21 @@ class RegistryStrategy:
     durability : {"background", "sync"}
         Write beside training, so that a process that is killed loses at most the last
         finished round, or have each round durable before it ends.
+    on_drift : {"warn", "stop", "rollback", "off"}
+        What becomes of a federation that gets worse from round to round: a warning in
+        the log, beside the record that each choice but ``"off"`` leaves; an end of
+        training by a `DriftError`; or the next round starts from the last model before
+        the drift, and drifted versions leave production.
+    drift : DriftDetector, optional
+        What is watched, and how sharply; by default metrics that are named as losses
+        or accuracies are, and the size and origin of updates.
     parameter_names : torch module, state dict or list of str, optional
         Names for the tensors of the legacy API, which have none.
     architecture, description : str
         Said of every version.
+    model_config : mapping, optional
+        Said of every version: hyperparameters, or how to build and call the module (see
+        `described_model`), which serving needs.
     tags : mapping of str to str, optional
         Put on every version.
     sort_replies : bool
@@ -152,8 +163,11 @@ class RegistryStrategy:
         on_invalid: str = "reject",
         on_error: str = "warn",
         durability: str = "background",
+        on_drift: str = "warn",
+        drift: DriftDetector | None = None,
         parameter_names: Any = None,
         architecture: str = "",
+        model_config: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         description: str = "",
         sort_replies: bool = False,
@@ -175,8 +189,11 @@ class RegistryStrategy:
             on_invalid=on_invalid,
             on_error=on_error,
             durability=durability,
+            on_drift=on_drift,
+            drift=drift,
             parameter_names=parameter_names,
             architecture=architecture,
+            model_config=model_config,
             tags=tags,
             description=description,
             sort_replies=sort_replies,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flwr_registry.records import ModelVersion, RoundFacts, RunProvenance
+from flwr_registry.records import DriftFinding, ModelVersion, RoundFacts, RunProvenance
 from flwr_registry.strategy.resume_point import ResumePoint
 from flwr_registry.strategy.tolerance import LOGGER
 from flwr_registry.strategy.verdict import Consequence
@@ -12,6 +12,7 @@ from flwr_registry.strategy.verdict import Consequence
 __all__ = [
     "log_averaged_counters",
     "log_best",
+    "log_drift",
     "log_invalid",
     "log_left_out",
     "log_places",
@@ -20,6 +21,7 @@ __all__ = [
     "log_summary",
     "log_version",
     "log_wait",
+    "log_went_back",
     "log_without_model",
 ]
 
@@ -110,6 +112,18 @@ def log_promotion(version: ModelVersion, refusals: Sequence[str]) -> None:
         )
     else:
         LOGGER.info("registry: %s is in production", version.reference)
+
+
+def log_drift(finding: DriftFinding) -> None:
+    """Log that something is getting worse."""
+    LOGGER.warning("registry: drift (%s): %s", finding.severity.value, finding.message)
+
+
+def log_went_back(restored: ModelVersion | None) -> None:
+    """Log that the next round trains on from an earlier model."""
+    LOGGER.warning(
+        "registry: training goes on from the model before the drift%s", _named(restored)
+    )
 
 
 def log_averaged_counters(names: Sequence[str]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from flwr_registry.records import MetricSource, RoundFacts, RoundStatus
+from flwr_registry.records import DriftFinding, MetricSource, RoundFacts, RoundStatus
 from flwr_registry.strategy.round_log import (
     log_invalid,
     log_version,
@@ -36,6 +36,8 @@ class JudgedRound:
         Epsilon and delta spent so far.
     began : float
         When the round's aggregate was returned, as `time.perf_counter` counts.
+    updates : mapping of str to float
+        What the round's update was like.
     """
 
     facts: RoundFacts
@@ -46,6 +48,7 @@ class JudgedRound:
     made: RoundVersion
     privacy: tuple[float, float] | None
     began: float
+    updates: Mapping[str, float] = field(default_factory=dict)
 
 
 class RoundRegistration:
@@ -85,6 +88,7 @@ class RoundRegistration:
                 parent=judged.kept.record,
                 errors=errors,
                 privacy=judged.privacy,
+                updates=judged.updates,
             )
             self.recorded_round = facts.server_round
         version = judged.made.record
@@ -121,6 +125,14 @@ class RoundRegistration:
             measured = None if gave_model else kept.record
             self._opened().record_round(facts, RoundStatus.NO_RESULT, measured)
             self.recorded_round = facts.server_round
+
+    def record_drift(
+        self, findings: Sequence[DriftFinding], made: RoundVersion | None
+    ) -> None:
+        """Keep findings of drift, beside the version of the round that showed them."""
+        with self._tolerate("record what drifts"):
+            version = made.record if made is not None else None
+            self._opened().record_drift(findings, version)
 
     def attach_metrics(
         self,

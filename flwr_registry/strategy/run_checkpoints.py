@@ -92,6 +92,14 @@ class RunCheckpoints:
         self._opened().save(content, interim=not due)
         return True
 
+    def rounds(self) -> list[int]:
+        """List the rounds that have a checkpoint."""
+        return self._opened().rounds()
+
+    def content(self, server_round: int) -> CheckpointContent:
+        """Read the checkpoint of a round, without its model."""
+        return self._opened().load_round(server_round, _unread).content
+
     def _opened(self) -> CheckpointManager:
         if self._manager is None:
             self._manager = self._placed()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from flwr_registry.checkpointing import CheckpointContent
-from flwr_registry.records import MetricSource, RoundFacts, RunProvenance
+from flwr_registry.records import DriftFinding, MetricSource, RoundFacts, RunProvenance
 from flwr_registry.registry import ModelRegistry
+from flwr_registry.strategy.drift_rollback import RestoredModel, go_back
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.round_ending import RoundEnding
-from flwr_registry.strategy.round_log import log_summary, log_wait
+from flwr_registry.strategy.round_log import log_promotion, log_summary, log_wait
 from flwr_registry.strategy.round_registration import JudgedRound, RoundRegistration
 from flwr_registry.strategy.round_snapshot import EndedRound
 from flwr_registry.strategy.round_writer import (
@@ -22,6 +23,7 @@ from flwr_registry.strategy.round_writer import (
 from flwr_registry.strategy.run_checkpoints import RunCheckpoints
 from flwr_registry.strategy.run_history import RoundVersion, RunHistory
 from flwr_registry.strategy.run_ledger import RunLedger
+from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.tolerance import Tolerance
 
 __all__ = ["RunJobs"]
@@ -135,6 +137,33 @@ class RunJobs:
                 measured,
             )
         )
+
+    def record_drift(
+        self, findings: Sequence[DriftFinding], made: RoundVersion | None
+    ) -> None:
+        """Have findings of drift kept."""
+        self._writer.submit(partial(self._registration.record_drift, findings, made))
+
+    def go_back(
+        self, since_round: int, port: StrategyPort, tensor_type: str
+    ) -> RestoredModel:
+        """Go back to the model from before a round, in training and in production.
+
+        Raises
+        ------
+        ResumeError, RegistryError
+            When there is none, or it cannot be read.
+        """
+        self._writer.wait()
+        ledger, checkpoints = self._opened_places()
+        restored = go_back(
+            since_round, self._history.rounds, ledger, checkpoints, port, tensor_type
+        )
+        with self._tolerate("take drifted versions out of production"):
+            served = ledger.take_out_of_production(since_round)
+            if served is not None:
+                log_promotion(served, ())
+        return restored
 
     def end(self, ended: EndedRound) -> None:
         """Have done what follows when a round is over."""

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flwr_registry.errors import ModelNotFoundError, PromotionRefusedError
+from flwr_registry.errors import (
+    ModelNotFoundError,
+    NoProductionModelError,
+    PromotionRefusedError,
+)
 from flwr_registry.records import (
+    DriftFinding,
     MetricSource,
     ModelVersion,
     RoundFacts,
@@ -137,6 +142,7 @@ class RunLedger:
         parent: ModelVersion | None,
         errors: Sequence[str],
         privacy: tuple[float, float] | None,
+        updates: Mapping[str, float],
     ) -> ModelVersion:
         """Store a round's model and register it as a version.
 
@@ -144,6 +150,8 @@ class RunLedger:
         ----------
         parent : ModelVersion or None
             What the round was trained from; None for the run's newest version, if any.
+        updates : mapping of str to float
+            What the round's update was like.
         """
         registry, run = self._registered_run()
         return registry.register(
@@ -154,6 +162,7 @@ class RunLedger:
             parent=parent.version if parent else self._resumed_version,
             bump=self._options.bump if not errors else None,
             errors=errors,
+            metrics={MetricSource.AGGREGATE.value: updates} if updates else None,
             metadata=self.metadata(weights),
             privacy=privacy,
         )
@@ -175,6 +184,43 @@ class RunLedger:
         """Attach metrics to the round, and to the version that they measured."""
         registry, run = self._registered_run()
         registry.record_metrics(run, server_round, source, metrics, measured=measured)
+
+    def version(self, number: str) -> ModelVersion:
+        """Find a version of the run's model."""
+        registry, _ = self._registered_run()
+        return registry.get(f"{self.provenance.model}:{number}")
+
+    def record_drift(
+        self, findings: Sequence[DriftFinding], version: ModelVersion | None
+    ) -> None:
+        """Keep findings of drift."""
+        registry, run = self._registered_run()
+        registry.record_drift(self.provenance.model, findings, version=version, run=run)
+
+    def take_out_of_production(self, since_round: int) -> ModelVersion | None:
+        """Roll production back while it is a version of this run from a round on.
+
+        Returns
+        -------
+        ModelVersion or None
+            What is in production now, None when nothing was changed.
+
+        Raises
+        ------
+        RollbackError
+            When nothing was in production before.
+        """
+        registry, run = self._registered_run()
+        model, changed = self.provenance.model, None
+        while True:
+            try:
+                served = changed or registry.get(f"{model}@production")
+            except NoProductionModelError:
+                return changed
+            if served.run_id != run.id or (served.server_round or 0) < since_round:
+                return changed
+            reason = f"drift since round {since_round} of run {self.provenance.name}"
+            changed = registry.rollback(model, reason=reason, actor="RegistryStrategy")
 
     def note_best(self, version: ModelVersion, metric: str, mode: str) -> None:
         """Let the alias ``best`` name a version that is better than what it names."""
@@ -245,6 +291,7 @@ class RunLedger:
         return VersionMetadata(
             architecture=self._options.architecture,
             framework=self._options.framework_of(weights),
+            model_config=dict(self._options.model_config or {}),
             tags=dict(self._options.tags or {}),
             description=self._options.description,
             created_by="RegistryStrategy",

@@ -1,5 +1,15 @@
 """Whether a model is fit to use."""
 
+from flwr_registry.validation.distributions import LiveDistribution, TensorReference
+from flwr_registry.validation.drift_detector import DriftDetector
 from flwr_registry.validation.model_validator import Candidate, ModelValidator
+from flwr_registry.validation.update_drift import UpdateMeter
 
-__all__ = ["Candidate", "ModelValidator"]
+__all__ = [
+    "Candidate",
+    "DriftDetector",
+    "LiveDistribution",
+    "ModelValidator",
+    "TensorReference",
+    "UpdateMeter",
+]

@@ -20,6 +20,7 @@ _TRUST = (
     MetricSource.EVALUATE_SERVERAPP,
     MetricSource.EVALUATE_CLIENTAPP,
     MetricSource.TRAIN_CLIENTAPP,
+    MetricSource.AGGREGATE,
 )
 _PREFIXES = ("val", "validation", "eval", "evaluation", "test", "")
 _LOSS = tuple(prefix + "loss" for prefix in _PREFIXES)

@@ -40,24 +40,30 @@ POSTGRESQL_DEFINITIONS = (
 
 
 @pytest.fixture(params=REVISIONS[:-1])
-def released_url(request, backend, empty_database_url):
+def released(request):
+    """Revision of a release."""
+    return request.param
+
+
+@pytest.fixture
+def released_url(released, backend, empty_database_url):
     """A database as a release left it."""
     if backend == "sqlite":
         place = Path(empty_database_url.removeprefix("sqlite:///"))
         place.parent.mkdir()
-        shutil.copyfile(FOLDER / f"schema_{request.param}.sqlite", place)
+        shutil.copyfile(FOLDER / f"schema_{released}.sqlite", place)
     else:
         run_script(
             empty_database_url,
-            (FOLDER / f"schema_{request.param}.postgresql.sql").read_text(),
+            (FOLDER / f"schema_{released}.postgresql.sql").read_text(),
         )
     return empty_database_url
 
 
 @pytest.fixture
-def upgraded(released_url, tmp_path):
+def upgraded(released_url, released, tmp_path):
     before, after = upgrade_database(released_url)
-    assert (before, after) == ("0001", HEAD)
+    assert (before, after) == (released, HEAD)
     with ModelRegistry(released_url, tmp_path / "weights") as opened:
         yield opened
 
@@ -103,11 +109,14 @@ def rows(url, statement):
         return [tuple(row) for row in connection.exec_driver_sql(statement)]
 
 
-def test_it_is_refused_with_the_command_that_upgrades_it(released_url, tmp_path):
+def test_it_is_refused_with_the_command_that_upgrades_it(
+    released_url, released, tmp_path
+):
     with pytest.raises(SchemaVersionError) as raised:
         ModelRegistry(released_url, tmp_path / "weights")
     assert "flwr-registry database upgrade --registry" in str(raised.value)
-    assert rows(released_url, "SELECT version_num FROM alembic_version") == [("0001",)]
+    found = rows(released_url, "SELECT version_num FROM alembic_version")
+    assert found == [(released,)]
 
 
 def test_versions_are_read_as_before(upgraded):
