@@ -18,6 +18,20 @@ from flwr_registry.cli.application import (
 
 _DEFAULT_PORT = 8080
 
+Factory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODULE:CLASS",
+        help="The torch module; by default what was recorded with the version.",
+    ),
+]
+Predict = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODULE:FUNCTION", help="predict(weights, inputs), without torch."
+    ),
+]
+
 
 @app.command()
 def serve(
@@ -27,19 +41,8 @@ def serve(
             metavar="REF", help="A name, for its production version; or NAME@ALIAS."
         ),
     ],
-    factory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULE:CLASS",
-            help="The torch module; by default what was recorded with the version.",
-        ),
-    ] = None,
-    predict: Annotated[
-        str | None,
-        typer.Option(
-            metavar="MODULE:FUNCTION", help="predict(weights, inputs), without torch."
-        ),
-    ] = None,
+    factory: Factory = None,
+    predict: Predict = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = _DEFAULT_PORT,
     token: Annotated[

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from flwr_registry.errors import ModuleMismatchError, PredictionError
 from flwr_registry.records import ModelVersion, VersionStatus
 from flwr_registry.registry import ModelRegistry
+from flwr_registry.serving.drift_monitor import baseline_of
 from flwr_registry.serving.input_schema import InputSchema, NamedArrays, named_inputs
 from flwr_registry.serving.module_factory import (
     built,
@@ -26,6 +27,7 @@ from flwr_registry.serving.runners import (
     function_runner,
     module_runner,
 )
+from flwr_registry.validation import TensorReference
 from flwr_registry.weights import Weights
 
 __all__ = ["Predictor", "production_reference", "refuse_unfit"]
@@ -156,6 +158,29 @@ class Predictor:
             batch = _batch_of_one(inputs)
         outputs = self.run(named_inputs(batch, self.schema))
         return _alone({name: each[0] for name, each in outputs.items()})
+
+    def baseline(self, inputs: Any) -> dict[str, TensorReference]:
+        """Describe how these inputs, and the predictions for them, are spread.
+
+        Parameters
+        ----------
+        inputs
+            As `predict` takes them: at least 200 examples of what is expected.
+
+        Returns
+        -------
+        dict of str to TensorReference
+            For `ModelRegistry.set_drift_baseline`.
+
+        Raises
+        ------
+        InvalidInputError, PredictionError
+            As `predict` does.
+        ValueError
+            For too few examples.
+        """
+        arrays = named_inputs(inputs, self.schema)
+        return baseline_of(arrays, self.run(arrays))
 
     def run(self, inputs: NamedArrays) -> NamedArrays:
         """Predict for named arrays that fit the schema, in batches of bounded size.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import HTTPException
 
+from flwr_registry.errors import RegistryError
+from flwr_registry.records import DriftFinding, ModelVersion
 from flwr_registry.registry import ModelRegistry, parse_reference
+from flwr_registry.serving.drift_monitor import DriftMonitor
 from flwr_registry.serving.input_schema import NamedArrays
 from flwr_registry.serving.micro_batcher import MicroBatcher, Prediction
 from flwr_registry.serving.predictor import Predictor, production_reference
@@ -17,6 +21,8 @@ from flwr_registry.serving.server_options import ServerOptions
 from flwr_registry.serving.version_follower import VersionFollower
 
 __all__ = ["ServedModel"]
+
+_LOGGER = logging.getLogger("flwr_registry")
 
 
 class ServedModel:
@@ -48,12 +54,15 @@ class ServedModel:
         self.name = parse_reference(followed).model
         self.options = options
         self.metrics = ServerMetrics()
+        self._registry = registry
+        self._monitor: DriftMonitor | None = None
         self.follower = VersionFollower(
             registry,
             followed,
             load,
             poll_seconds=options.poll_seconds,
-            on_load=self.metrics.note_load,
+            on_load=self._note_load,
+            on_poll=self._review_drift,
         )
         self.batcher = MicroBatcher(
             lambda: self.follower.current,
@@ -109,14 +118,38 @@ class ServedModel:
     def exposed_metrics(self) -> bytes:
         """Return what Prometheus asks for."""
         return self.metrics.exposed(
-            degraded=bool(self.follower.problem), num_queued=self.batcher.num_queued
+            degraded=bool(self.follower.problem),
+            num_queued=self.batcher.num_queued,
+            drift=self._monitor.distances() if self._monitor else {},
         )
+
+    def _note_load(self, version: ModelVersion, succeeded: bool) -> None:
+        self.metrics.note_load(version, succeeded)
+        if succeeded:
+            baseline = self._registry.drift_baseline(version.reference)
+            self._monitor = DriftMonitor(version, baseline, self._record_drift)
+
+    def _review_drift(self) -> None:
+        if self._monitor is not None:
+            self._monitor.review()
+
+    def _record_drift(
+        self, version: ModelVersion, findings: Sequence[DriftFinding]
+    ) -> None:
+        try:
+            self._registry.record_drift(version.model, findings, version=version)
+        except RegistryError as error:
+            # It is in the log and in the metrics all the same.
+            _LOGGER.warning("registry: what drifts could not be recorded: %s", error)
 
     def _observe(
         self, predictor: Predictor, inputs: NamedArrays, outputs: NamedArrays
     ) -> None:
         rows = len(next(iter(inputs.values())))
         self.metrics.note_batch(predictor.version, rows)
+        monitor = self._monitor
+        if monitor is not None and monitor.version.id == predictor.version.id:
+            monitor.observe(inputs, outputs)
 
 
 def _require_version(current: Predictor, version: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -47,6 +48,11 @@ class ServerMetrics:
         self._degraded = gauge(
             _PREFIX + "degraded", "1 when the server is not as it should be."
         )
+        self._drift = gauge(
+            _PREFIX + "drift",
+            "How far live values are from the baseline.",
+            ["tensor", "test"],
+        )
         self._queued = gauge(_PREFIX + "queued_requests", "Requests that wait.")
 
     def note_load(self, version: ModelVersion, succeeded: bool) -> None:
@@ -67,8 +73,18 @@ class ServerMetrics:
         self._batch_rows.observe(rows)
         self._examples.labels(version.version).inc(rows)
 
-    def exposed(self, *, degraded: bool, num_queued: int) -> bytes:
+    def exposed(
+        self,
+        *,
+        degraded: bool,
+        num_queued: int,
+        drift: Mapping[str, Mapping[str, float]],
+    ) -> bytes:
         """Return everything in Prometheus's text format."""
+        self._drift.clear()
+        for tensor, distances in drift.items():
+            for test, distance in distances.items():
+                self._drift.labels(tensor, test).set(distance)
         self._degraded.set(degraded)
         self._queued.set(num_queued)
         return generate_latest(self._collectors)

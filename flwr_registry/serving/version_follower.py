@@ -38,6 +38,8 @@ class VersionFollower:
         How often the registry is asked.
     on_load : callable, optional
         Is told of each attempt, by its version and whether it succeeded.
+    on_poll : callable, optional
+        Is called whenever the registry was asked, in the same thread.
 
     Attributes
     ----------
@@ -55,6 +57,7 @@ class VersionFollower:
         *,
         poll_seconds: float = 1.0,
         on_load: Callable[[ModelVersion, bool], None] = lambda *_: None,
+        on_poll: Callable[[], None] = lambda: None,
     ) -> None:
         if poll_seconds <= 0:
             raise ValueError(f"poll_seconds is above 0, not {poll_seconds}")
@@ -65,6 +68,7 @@ class VersionFollower:
         self._load = load
         self._poll_seconds = poll_seconds
         self._on_load = on_load
+        self._on_poll = on_poll
         self._failed: tuple[int, float, float] | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(
@@ -117,6 +121,7 @@ class VersionFollower:
         while not self._ended.wait(self._poll_seconds):
             try:
                 self.refresh()
+                self._on_poll()
             except Exception as error:
                 _LOGGER.exception("registry: following %s failed", self._reference)
                 self._note(f"following failed: {type(error).__name__}")

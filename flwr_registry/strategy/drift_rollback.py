@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from flwr_registry.checkpointing import FinishedRound
 from flwr_registry.errors import ResumeError
-from flwr_registry.records import DriftFinding, RoundStatus
+from flwr_registry.records import RoundStatus
 from flwr_registry.strategy.run_checkpoints import RunCheckpoints
 from flwr_registry.strategy.run_history import CurrentModel, RoundVersion
 from flwr_registry.strategy.run_ledger import RunLedger
@@ -17,7 +16,7 @@ from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.strategy_state import StrategyState
 from flwr_registry.weights import load_npy_images
 
-__all__ = ["RestoredModel", "first_drifted_round", "go_back"]
+__all__ = ["RestoredModel", "go_back"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +35,23 @@ class RestoredModel:
     given: Any
 
 
-def first_drifted_round(findings: Sequence[DriftFinding]) -> int:
-    """Return the round since which anything drifts."""
-    return min(int(re.sub(r"\D", "", each.since)) for each in findings)
-
-
 def go_back(
-    since_round: int,
+    left: Set[int],
     rounds: Mapping[int, FinishedRound],
     ledger: RunLedger,
     checkpoints: RunCheckpoints,
     port: StrategyPort,
     tensor_type: str,
 ) -> RestoredModel:
-    """Load the last sound model from before a round, and the strategy's state with it.
+    """Load the last sound model that has no drift, and the strategy's state with it.
 
     A strategy that carries arrays, such as a momentum, gets those of the same round, so
     only rounds with a checkpoint come into question for it.
+
+    Parameters
+    ----------
+    left : set of int
+        Rounds that drift, those of earlier findings included.
 
     Raises
     ------
@@ -62,7 +61,7 @@ def go_back(
     sound = [
         number
         for number, finished in rounds.items()
-        if number < since_round
+        if number not in left
         and finished.status is RoundStatus.REGISTERED
         and finished.weights is not None
     ]
@@ -72,8 +71,8 @@ def go_back(
     if not sound:
         kept = "checkpoint" if carries_arrays else "version"
         raise ResumeError(
-            f"no {kept} of a round before {since_round} is there to go back to; "
-            "keep_checkpoints says which stay"
+            f"no {kept} of a round without drift is there to go back to; "
+            "checkpoint_every and keep_checkpoints say which are kept"
         )
     number = max(sound)
     finished = rounds[number]

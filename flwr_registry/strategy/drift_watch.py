@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from flwr_registry.records import Contribution, DriftFinding, MetricSource
@@ -21,6 +22,11 @@ class DriftWatch:
 
     Everything is computed anew from the metrics of the rounds, so that a resumed run
     judges as the uninterrupted one does.
+
+    Attributes
+    ----------
+    left : set of int
+        Rounds that training went back over.
     """
 
     def __init__(self, options: RegistryOptions) -> None:
@@ -28,7 +34,7 @@ class DriftWatch:
         self._goes_back = options.on_drift == "rollback"
         self._detector = options.drift or DriftDetector()
         self._meter = UpdateMeter()
-        self._first_round = 0
+        self.left: set[int] = set()
         self._told: set[tuple[str, str]] = set()
 
     def measure(
@@ -49,13 +55,14 @@ class DriftWatch:
     def review(self, server_round: int, history: MetricsHistory) -> list[DriftFinding]:
         """Judge a round that is over, and return what was not told before.
 
-        After a finding that training goes back for, judging begins anew.
+        Rounds that training goes back over have no part in later judgements.
         """
         if not self.is_on:
             return []
-        rounds = range(
-            max(self._first_round, server_round - _ROUNDS + 1), server_round + 1
-        )
+        first = max(0, server_round - _ROUNDS + 1)
+        rounds = [
+            each for each in range(first, server_round + 1) if each not in self.left
+        ]
         updates = history.returned[MetricSource.AGGREGATE.value]
         found = self._detector.findings(
             {each: history.trusted[each] for each in rounds if each in history.trusted},
@@ -64,6 +71,11 @@ class DriftWatch:
         fresh = [each for each in found if each.key not in self._told]
         self._told |= {each.key for each in fresh}
         if fresh and self._goes_back:
-            self._first_round = server_round + 1
+            self.left |= {*range(_first_round(fresh), server_round + 1)}
             self._told.clear()
         return fresh
+
+
+def _first_round(findings: Sequence[DriftFinding]) -> int:
+    """Return the round since which anything drifts."""
+    return min(int(re.sub(r"\D", "", each.since)) for each in findings)

@@ -10,7 +10,6 @@ from typing import Any
 from flwr_registry.errors import DriftError, ResumeError, ValidationError
 from flwr_registry.records import DriftFinding, MetricSource, RoundFacts
 from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
-from flwr_registry.strategy.drift_rollback import first_drifted_round
 from flwr_registry.strategy.drift_watch import DriftWatch
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.replay import Replay
@@ -329,7 +328,11 @@ class RoundRecorder:
             return
         ended.is_pending = False
         made, ended.made = ended.made, None
+        drifted = made
         findings = self._look_for_drift(ended.server_round)
+        if findings and self.options.on_drift != "warn":
+            # It is neither the best nor fit for production.
+            made = None
         reference = self._validation.reference
         self._jobs.end(
             self._snapshots.take(
@@ -337,7 +340,7 @@ class RoundRecorder:
             )
         )
         if findings:
-            self._jobs.record_drift(findings, made)
+            self._jobs.record_drift(findings, drifted)
         if not self._is_told_the_end:
             self._jobs.finish_round(ended.server_round)
         if findings and self.options.on_drift == "stop":
@@ -359,7 +362,7 @@ class RoundRecorder:
         if findings and self.options.on_drift == "rollback":
             with self.tolerate("go back to the model before the drift"):
                 restored = self._jobs.go_back(
-                    first_drifted_round(findings), self._port, self._model.tensor_type
+                    self._drift.left, self._port, self._model.tensor_type
                 )
                 self._go_on_with(restored.model)
                 self._restored = restored.given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from typing import Any
 
@@ -145,9 +145,14 @@ class RunJobs:
         self._writer.submit(partial(self._registration.record_drift, findings, made))
 
     def go_back(
-        self, since_round: int, port: StrategyPort, tensor_type: str
+        self, left: Set[int], port: StrategyPort, tensor_type: str
     ) -> RestoredModel:
-        """Go back to the model from before a round, in training and in production.
+        """Go back to the last model without drift, in training and in production.
+
+        Parameters
+        ----------
+        left : set of int
+            Rounds that drift.
 
         Raises
         ------
@@ -157,10 +162,10 @@ class RunJobs:
         self._writer.wait()
         ledger, checkpoints = self._opened_places()
         restored = go_back(
-            since_round, self._history.rounds, ledger, checkpoints, port, tensor_type
+            left, self._history.rounds, ledger, checkpoints, port, tensor_type
         )
         with self._tolerate("take drifted versions out of production"):
-            served = ledger.take_out_of_production(since_round)
+            served = ledger.take_out_of_production(left)
             if served is not None:
                 log_promotion(served, ())
         return restored

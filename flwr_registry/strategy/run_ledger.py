@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from flwr_registry.errors import (
@@ -197,8 +197,8 @@ class RunLedger:
         registry, run = self._registered_run()
         registry.record_drift(self.provenance.model, findings, version=version, run=run)
 
-    def take_out_of_production(self, since_round: int) -> ModelVersion | None:
-        """Roll production back while it is a version of this run from a round on.
+    def take_out_of_production(self, left: Set[int]) -> ModelVersion | None:
+        """Roll production back while it is a version of one of these rounds.
 
         Returns
         -------
@@ -210,16 +210,17 @@ class RunLedger:
         RollbackError
             When nothing was in production before.
         """
-        registry, run = self._registered_run()
+        registry, _ = self._registered_run()
         model, changed = self.provenance.model, None
         while True:
             try:
                 served = changed or registry.get(f"{model}@production")
             except NoProductionModelError:
                 return changed
-            if served.run_id != run.id or (served.server_round or 0) < since_round:
+            is_ours = served.run_name == self.provenance.name
+            if not is_ours or served.server_round not in left:
                 return changed
-            reason = f"drift since round {since_round} of run {self.provenance.name}"
+            reason = f"drift in run {self.provenance.name}"
             changed = registry.rollback(model, reason=reason, actor="RegistryStrategy")
 
     def note_best(self, version: ModelVersion, metric: str, mode: str) -> None:

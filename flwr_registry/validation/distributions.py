@@ -99,10 +99,15 @@ class LiveDistribution:
         self._counts = np.zeros_like(reference.shares)
         self.num_examples = 0.0
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether enough was counted."""
+        return self.num_examples >= MIN_EXAMPLES
+
     def update(self, values: NDArray[Any]) -> None:
         """Count values, an example in each row; those of another shape are left out."""
-        table = _table(values, len(self._reference.borders))
-        if table is None or not len(table):
+        table = _table(values, len(self._reference.borders)) if len(values) else None
+        if table is None:
             return
         self._counts += _counts(table, self._reference.borders)
         self.num_examples += len(values)
@@ -137,7 +142,7 @@ class LiveDistribution:
 
         Thresholds are raised by what chance does to samples of this size.
         """
-        if self.num_examples < MIN_EXAMPLES:
+        if not self.is_judged:
             return []
         features = len(self._counts)
         unit = 1 / self.num_examples + 1 / self._reference.num_examples

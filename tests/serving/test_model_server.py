@@ -220,6 +220,46 @@ def test_a_version_that_does_not_fit_leaves_the_old_one(registry, add, serve):
         eventually(lambda: state()["state"] == "ready")
 
 
+def test_a_shift_of_what_is_asked_is_found_and_told(registry, add, serve):
+    made = add(1)
+    registry.promote(made.reference)
+    random = np.random.default_rng(1)
+    usual = random.normal(size=(1000, 4)).astype(np.float32)
+    baseline = Predictor(made.reference, registry=registry).baseline(usual)
+    assert sorted(baseline) == ["input:features", "output:output"]
+    registry.set_drift_baseline(made.reference, baseline)
+    with serve() as (address, _):
+
+        def ask(features):
+            body = {"inputs": features.tolist()}
+            assert httpx.post(address + "/invocations", json=body).is_success
+
+        def told():
+            text = httpx.get(address + "/metrics").text
+            lines = [
+                each
+                for each in text.splitlines()
+                if each.startswith("flwr_registry_drift{")
+            ]
+            return {
+                each.rpartition(" ")[0]: float(each.rpartition(" ")[2])
+                for each in lines
+            }
+
+        for _ in range(4):
+            ask(random.normal(size=(100, 4)))
+        quiet = told()
+        key = 'flwr_registry_drift{tensor="input:features",test="psi"}'
+        assert quiet[key] < 0.25
+        assert registry.drift_findings("digits") == []
+        for _ in range(10):
+            ask(random.normal(2, 1, size=(100, 4)))
+        eventually(lambda: registry.drift_findings("digits"))
+        (found,) = registry.drift_findings("digits")
+        assert (found.finding.kind, found.version) == ("input", "1.0.0")
+        assert told()[key] > 0.25
+
+
 def test_nothing_in_production_is_nothing_to_serve(registry, add, serve):
     made = add(1)
     with serve() as (address, _):

@@ -1,0 +1,144 @@
+"""Commands about drift: what gets worse, and what served values are held against."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from flwr_registry.cli.application import (
+    Actor,
+    Format,
+    OutputFormat,
+    ReferenceText,
+    RegistryPlace,
+    StoragePlace,
+    app,
+    opened_registry,
+    print_json,
+    print_rich,
+)
+from flwr_registry.cli.serving_commands import Factory, Predict
+from flwr_registry.records import DriftFinding, RecordedDrift
+from flwr_registry.validation import DriftDetector
+
+
+@app.command()
+def drift(
+    reference: ReferenceText,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=max|min",
+            help="Watch this metric, of which more or less is better; repeatable.",
+        ),
+    ] = None,
+    test: Annotated[str, typer.Option(help="page-hinkley or adwin.")] = "page-hinkley",
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+    output: Format = OutputFormat.DEFAULT,
+) -> None:
+    """Tell whether the run of a version, or production, gets worse, and since when.
+
+    Exits with 1 when it does.
+    """
+    detector = _detector(metric, test)
+    with opened_registry(registry, storage) as opened:
+        version = opened.get(reference)
+        found = opened.drift(version.reference, detector=detector)
+        recorded = opened.drift_findings(version.model)
+        if output is OutputFormat.JSON:
+            described = {
+                "findings": [asdict(each) for each in found],
+                "recorded": [asdict(each) for each in recorded],
+            }
+            print_json(opened, described)
+        else:
+            _show(version.reference, found, recorded)
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command("drift-baseline")
+def drift_baseline(
+    reference: ReferenceText,
+    inputs: Annotated[
+        Path,
+        typer.Argument(
+            help="A .npy array, or .npz arrays by name: 200 examples or more."
+        ),
+    ],
+    factory: Factory = None,
+    predict: Predict = None,
+    actor: Actor = None,
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+) -> None:
+    """Say what inputs a version is meant for; a server then tells when others come."""
+    from flwr_registry.serving.predictor import Predictor
+
+    sys.path.insert(0, os.getcwd())
+    examples = _examples(inputs)
+    with opened_registry(registry, storage) as opened:
+        predictor = Predictor(reference, factory, predict=predict, registry=opened)
+        try:
+            baseline = predictor.baseline(examples)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="INPUTS") from error
+        version = predictor.version.reference
+        opened.set_drift_baseline(version, baseline, actor=actor)
+    print_rich(f"{version} is held against {inputs}: {', '.join(baseline)}")
+
+
+def _detector(metrics: Sequence[str] | None, test: str) -> DriftDetector:
+    chosen = None
+    if metrics:
+        chosen = {
+            name: mode for name, _, mode in (each.rpartition("=") for each in metrics)
+        }
+    try:
+        return DriftDetector(metrics=chosen, test=test)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _examples(place: Path) -> Any:
+    try:
+        found = np.load(place, allow_pickle=False)
+        return dict(found) if isinstance(found, np.lib.npyio.NpzFile) else found
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(
+            f"{place} is no .npy or .npz file of numbers: {error}", param_hint="INPUTS"
+        ) from error
+
+
+def _show(
+    reference: str, found: Sequence[DriftFinding], recorded: Sequence[RecordedDrift]
+) -> None:
+    if not found:
+        print_rich(f"{reference}: nothing gets worse")
+    for each in found:
+        print_rich(f"{each.severity.value}: {each.message}")
+    if recorded:
+        print_rich(_table(recorded))
+
+
+def _table(recorded: Sequence[RecordedDrift]) -> Table:
+    table = Table("found (UTC)", "version", "run", "kind", "severity", "what", box=None)
+    for each in recorded:
+        table.add_row(
+            f"{each.created_at:%Y-%m-%d %H:%M:%S}",
+            each.version or "",
+            each.run_name or "",
+            each.finding.kind.value,
+            each.finding.severity.value,
+            each.finding.message,
+        )
+    return table
