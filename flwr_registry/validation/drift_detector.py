@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from flwr_registry.records import DriftFinding, DriftKind, DriftSeverity
 from flwr_registry.validation.sequential_tests import Change, adwin, page_hinkley
@@ -23,6 +24,9 @@ _BETTER_HIGH = re.compile(
 _BETTER_LOW = re.compile(
     r"(^|[^a-z])(loss|error|mae|mse|rmse|perplexity|brier|wer)$", re.I
 )
+
+_FEWEST_POINTS = 3
+_NOISE_VALUES = 21
 
 _NOISE_OF_DIFFERENCES = 1.4826 / 2**0.5
 """Makes the median of absolute differences an estimate of the deviation of values."""
@@ -78,9 +82,9 @@ class DriftDetector:
                     f"metrics[{name!r}] is max or min, whichever is better, not "
                     f"{direction!r}"
                 )
-        if self.slack < 0 or self.threshold <= 0 or self.min_points < 2:
+        if self.slack < 0 or self.threshold <= 0 or self.min_points < _FEWEST_POINTS:
             raise ValueError(
-                "slack is 0 or more, threshold above 0, and min_points 2 or more"
+                "slack is 0 or more, threshold above 0, and min_points 3 or more"
             )
 
     def with_min_points(self, min_points: int) -> DriftDetector:
@@ -173,13 +177,13 @@ class DriftDetector:
     def _deviations(
         self, values: Sequence[float], baseline: float | None
     ) -> Iterator[tuple[float, float, float]]:
+        best = _best_so_far(values)
         for place, value in enumerate(values):
-            before = values[:place]
             if place < self.min_points:
                 yield 0.0, 0.0, float("inf")
                 continue
-            level = _best(before) if baseline is None else baseline
-            noise = _noise(before)
+            level = best[place] if baseline is None else baseline
+            noise = _noise(values[max(0, place - _NOISE_VALUES) : place])
             slack = max(self.slack * abs(level), 2 * noise)
             threshold = max(self.threshold * abs(level), 6 * noise)
             yield level - value, slack, threshold
@@ -192,13 +196,17 @@ def direction_of(name: str) -> str | None:
     return "max" if _BETTER_HIGH.search(name) else None
 
 
-def _best(values: Sequence[float]) -> float:
-    """Return the best median of three values in a row."""
+def _best_so_far(values: Sequence[float]) -> list[float]:
+    """Return for each place the best median of three values in a row before it.
+
+    For the first three places there is none.
+    """
     threes = zip(values, values[1:], values[2:], strict=False)
-    return max((sorted(three)[1] for three in threes), default=max(values))
+    medians = [sorted(three)[1] for three in threes]
+    return [-math.inf] * 3 + list(accumulate(medians, max))
 
 
 def _noise(values: Sequence[float]) -> float:
     """Estimate the deviation of values that may also rise or fall slowly."""
     steps = [abs(b - a) for a, b in pairwise(values)]
-    return _NOISE_OF_DIFFERENCES * statistics.median(steps[-20:])
+    return _NOISE_OF_DIFFERENCES * statistics.median(steps)

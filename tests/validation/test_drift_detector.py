@@ -103,7 +103,7 @@ def test_adwin_may_judge_long_runs():
         ({"test": "cusum"}, "page-hinkley, adwin"),
         ({"metrics": {"a": "up"}}, "is max or min"),
         ({"threshold": 0}, "threshold above 0"),
-        ({"min_points": 1}, "min_points 2 or more"),
+        ({"min_points": 2}, "min_points 3 or more"),
     ],
 )
 def test_options_out_of_their_choices_are_refused(options, problem):
