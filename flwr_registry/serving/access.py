@@ -25,7 +25,7 @@ class Access:
         self._token = options.token.encode()
         self._host_names = options.host_names
 
-    def __call__(self, request: Request) -> None:
+    async def __call__(self, request: Request) -> None:
         """Refuse what is not allowed.
 
         Raises

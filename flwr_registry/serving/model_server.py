@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 from collections.abc import Callable
@@ -83,6 +84,10 @@ class ModelServer:
             Whatever keeps the version from being loaded; nothing listens then.
         """
         self.model.follower.load_first()
+        # What is imported by now stays: looking through it again and again would hold
+        # requests up for 50 ms each time.
+        gc.collect()
+        gc.freeze()
         self.server().run()
 
 

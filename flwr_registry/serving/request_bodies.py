@@ -9,7 +9,7 @@ __all__ = ["body_of", "json_length_of", "require_content_type"]
 _KINDS = ("application/json", "application/octet-stream")
 
 
-def require_content_type(request: Request) -> None:
+async def require_content_type(request: Request) -> None:
     """Refuse what a foreign web page may send without being asked for its origin.
 
     Raises

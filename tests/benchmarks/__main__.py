@@ -14,6 +14,7 @@ BENCHMARKS = (
     "resume",
     "s3_upload",
     "registrations",
+    "serving",
     "registry_scale",
 )
 
