@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from flwr_registry.errors import ModuleMismatchError
@@ -14,6 +15,7 @@ __all__ = [
     "built",
     "described_model",
     "factory_named",
+    "installed_torch",
     "recorded_factory",
     "recorded_schema",
 ]
@@ -76,9 +78,7 @@ def recorded_factory(model_config: Mapping[str, Any]) -> ModuleFactory | None:
     named = model_config.get(_FACTORY)
     if not isinstance(named, str):
         return None
-    found = factory_named(named)
-    import torch
-
+    torch, found = installed_torch(), factory_named(named)
     if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
         raise ModuleMismatchError(
             f"the recorded factory {named!r} is no torch module class: say yourself "
@@ -86,6 +86,23 @@ def recorded_factory(model_config: Mapping[str, Any]) -> ModuleFactory | None:
         )
     arguments = model_config.get(_ARGUMENTS) or {}
     return lambda: built(found, named, arguments)
+
+
+def installed_torch() -> ModuleType:
+    """Import torch.
+
+    Raises
+    ------
+    ImportError
+        Saying how to install it.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError(
+            "torch is not installed: pip install 'flwr-registry[torch]'"
+        ) from error
+    return torch
 
 
 def factory_named(name: str) -> Callable[..., Any]:

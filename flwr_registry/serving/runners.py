@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flwr_registry.errors import ModuleMismatchError, PredictionError
 from flwr_registry.serving.input_schema import NamedArrays
+from flwr_registry.serving.module_factory import installed_torch
 from flwr_registry.validation.checks import same_names, same_shapes
 from flwr_registry.weights import Architecture, Weights
 
@@ -37,13 +38,7 @@ def module_runner(module: Any, weights: Weights, device: str) -> Runner:
     ModuleMismatchError
         When names or shapes differ; the message lists what does.
     """
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            "torch is not installed: pip install 'flwr-registry[torch]'"
-        ) from error
-
+    torch = installed_torch()
     if not isinstance(module, torch.nn.Module):
         raise ModuleMismatchError(
             f"the factory made a {type(module).__name__}, no torch module; for other "

@@ -15,11 +15,13 @@ from federation.faults import Fault, FaultKind
 from federation.outcome import Outcome, Play, play
 
 
+@pytest.mark.slow
 @every_entry
 def test_the_same_seed_gives_the_same_outcome(entry: Entry) -> None:
     assert play(entry) == play(entry)
 
 
+@pytest.mark.slow
 @every_entry
 def test_another_seed_gives_another_outcome(entry: Entry) -> None:
     assert play(entry, Play(seed=7)).sent != play(entry, Play(seed=8)).sent

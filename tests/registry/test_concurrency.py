@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import flwr_registry
 
 ENVIRONMENT = {
@@ -64,6 +66,7 @@ def run_eight(code, url, storage, rounds=5):
     return [output.splitlines() for output, _ in answers]
 
 
+@pytest.mark.slow
 def test_eight_processes_register_into_one_model(registry, database_url, sql):
     printed = run_eight(WRITES, database_url, registry.storage.url)
     versions = registry.list("digits")
@@ -78,6 +81,7 @@ def test_eight_processes_register_into_one_model(registry, database_url, sql):
     assert len(sql("SELECT * FROM model_audit_logs")) == 48
 
 
+@pytest.mark.slow
 def test_eight_processes_register_the_same_version(registry, database_url, sql):
     printed = run_eight(SAME, database_url, registry.storage.url)
     assert {tuple(lines) for lines in printed} == {("1",)}

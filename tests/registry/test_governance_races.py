@@ -6,6 +6,8 @@ import threading
 import time
 from itertools import pairwise
 
+import pytest
+
 WORKER = """
 import random, sys
 import numpy as np
@@ -41,6 +43,7 @@ def started(url, storage, seed):
     )
 
 
+@pytest.mark.slow
 def test_eight_processes_govern_one_model(registry, add, database_url, tmp_path, sql):
     registry.promote(add(-1).reference)
     workers = [

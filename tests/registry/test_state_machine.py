@@ -307,6 +307,7 @@ class RegistryMachine(RuleBasedStateMachine):
         assert self.registry.verify_audit().problems == ()
 
 
+@pytest.mark.slow
 def test_any_order_of_verbs(registry):
     class OnThisRegistry(RegistryMachine):
         pass

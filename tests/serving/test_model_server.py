@@ -273,6 +273,7 @@ def test_nothing_in_production_is_nothing_to_serve(registry, add, serve):
         eventually(lambda: httpx.post(address + INFER, json=REQUEST).is_success)
 
 
+@pytest.mark.slow
 def test_under_load_no_request_fails_and_no_answer_is_mixed(registry, add, serve):
     """While versions are promoted and rolled back ten times a second."""
     values = {"1.0.0": 1.0, "1.1.0": 2.0}
@@ -334,6 +335,7 @@ def slow_predictor(registry, seconds):
     return load
 
 
+@pytest.mark.slow
 def test_too_many_requests_are_sent_away(registry, add):
     registry.promote(add(1).reference)
     load = slow_predictor(registry, 0.5)

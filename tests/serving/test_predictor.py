@@ -1,5 +1,7 @@
 """Versions in use within a process."""
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -254,6 +256,27 @@ def test_what_is_recorded_never_calls_anything_but_a_module(registry, name):
     )
     with pytest.raises(ModuleMismatchError, match="is no torch module class"):
         Predictor("digits@latest", registry=registry)
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from flwr_registry import Predictor
+for options in ({"model": object}, {}):
+    try:
+        Predictor("digits@latest", registry=sys.argv[1], storage=sys.argv[2], **options)
+    except ImportError as error:
+        print(error)
+"""
+
+
+def test_without_torch_the_error_says_how_to_install_it(add, tmp_path):
+    add(1)
+    command = [sys.executable, "-c", WITHOUT_TORCH]
+    places = [str(tmp_path / "registry.db"), str(tmp_path / "weights")]
+    told = subprocess.run([*command, *places], capture_output=True, text=True)
+    line = "torch is not installed: pip install 'flwr-registry[torch]'\n"
+    assert told.stdout == 2 * line, told.stderr
 
 
 def test_without_a_factory_the_error_says_how_to_give_one(registry, net):

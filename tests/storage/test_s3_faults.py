@@ -110,6 +110,7 @@ def test_a_lasting_fault_is_told_and_changes_nothing(proxied, point, fault):
     assert parts_left_in(storage) == 0
 
 
+@pytest.mark.slow
 def test_a_body_that_breaks_off_again_and_again_is_put_together(proxied):
     endpoint, proxy = proxied
     storage = opened(endpoint)
@@ -162,6 +163,7 @@ def test_of_a_tensor_asked_for_unverified_nothing_else_comes(proxied, tmp_path):
     np.testing.assert_array_equal(found["head"], model["head"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_version_is_whole_or_not_there(proxied, fault, tmp_path):
     """Whatever happens to one upload of many."""

@@ -116,6 +116,7 @@ def is_still_writing(entry, point):
     return entry.api == "message" and point in ("before aggregate", "after aggregate")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("entry", "point", "server_round"), list(rotated()))
 def test_every_strategy_resumes_exactly(
     entry, point, server_round, tmp_path, uninterrupted

@@ -66,6 +66,7 @@ def test_a_wrapped_run_equals_the_bare_one_and_is_on_record(
         assert bool(registry.list()) is not entry.unregistrable
 
 
+@pytest.mark.slow
 @some_entries
 @pytest.mark.parametrize("kind", [FaultKind.ERROR, FaultKind.NO_REPLY])
 def test_a_wrapped_run_equals_the_bare_one_when_nodes_fail(
@@ -78,6 +79,7 @@ def test_a_wrapped_run_equals_the_bare_one_when_nodes_fail(
     assert _wrapped(entry, tmp_path, faults=faults) == play(entry, Play(faults=faults))
 
 
+@pytest.mark.slow
 @some_entries
 def test_a_round_in_which_every_node_fails_changes_nothing_else(
     entry: Entry, tmp_path: Path
@@ -86,6 +88,7 @@ def test_a_round_in_which_every_node_fails_changes_nothing_else(
     assert _wrapped(entry, tmp_path, faults=faults) == play(entry, Play(faults=faults))
 
 
+@pytest.mark.slow
 @some_entries
 def test_replies_stay_in_the_order_in_which_they_came(
     entry: Entry, tmp_path: Path
@@ -94,6 +97,7 @@ def test_replies_stay_in_the_order_in_which_they_came(
     assert _wrapped(entry, tmp_path, arrival_seed=5) == bare
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["message-FedAvg", "legacy-FedAvg"])
 def test_sorted_replies_make_the_order_of_arrival_irrelevant(
     name: str, tmp_path: Path

@@ -147,6 +147,7 @@ def test_a_bad_value_in_the_run_configuration_is_named():
         RegistryStrategy.from_context(context(**{"registry-model": "a b"}), FedAvg())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "duplicate", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it)), copy.copy]
 )

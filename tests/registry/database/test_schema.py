@@ -156,6 +156,7 @@ def test_an_empty_file_becomes_a_registry(tmp_path):
         assert opened.models() == []
 
 
+@pytest.mark.slow
 def test_eight_processes_create_one_database(empty_database_url, tmp_path):
     processes = [open_in_process(empty_database_url, str(tmp_path)) for _ in range(8)]
     for process in processes:

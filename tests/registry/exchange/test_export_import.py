@@ -278,6 +278,7 @@ def test_awaited_it_is_the_same(database_url, tmp_path):
     assert (theirs.reference, theirs.checksum) == ("theirs:1.0.0", made.checksum)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["safetensors", "torch", "huggingface", "bundle"])
 def test_a_crash_leaves_no_half_file(two, tmp_path, to):
     """The process ends when the file would get its name."""

@@ -59,6 +59,7 @@ def store(empty_store, tmp_path):
     return client, uri
 
 
+@pytest.mark.slow
 def test_metrics_lineage_and_bytes_arrive(registry, store, tmp_path):
     from mlflow.artifacts import download_artifacts
 

@@ -36,6 +36,7 @@ def made_in(registry, add, state):
     return version
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("state", EXPECTED)
 def test_what_a_state_allows(registry, add, state, operation):

@@ -210,6 +210,7 @@ EXPRESSIONS = st.recursive(
 )
 
 
+@pytest.mark.slow
 def test_a_search_finds_what_plain_python_finds(registry, versions):
     @settings(max_examples=80, deadline=None, derandomize=True)
     @given(EXPRESSIONS, st.sampled_from(["id", *NUMBERS]))
@@ -223,6 +224,7 @@ def test_a_search_finds_what_plain_python_finds(registry, versions):
     check()
 
 
+@pytest.mark.slow
 def test_pages_follow_the_order_and_meet_every_version_once(registry, versions):
     # In one test, since making the versions takes longer than all the pages.
     for name in ("created", "id", "version", *NUMBERS):
