@@ -94,7 +94,10 @@ def drift_baseline(
             raise typer.BadParameter(str(error), param_hint="INPUTS") from error
         version = predictor.version.reference
         opened.set_drift_baseline(version, baseline, actor=actor)
-    print_rich(f"{version} is held against {inputs}: {', '.join(baseline)}")
+    print_rich(
+        f"{version} is held against {inputs}: {', '.join(baseline)}; a server takes "
+        "notice when it loads the version"
+    )
 
 
 def _detector(metrics: Sequence[str] | None, test: str) -> DriftDetector:

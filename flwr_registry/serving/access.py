@@ -25,6 +25,14 @@ class Access:
         self._token = options.token.encode()
         self._host_names = options.host_names
 
+    def allows(self, request: Request) -> bool:
+        """Tell whether a request would pass."""
+        try:
+            self._check(request)
+        except HTTPException:
+            return False
+        return True
+
     async def __call__(self, request: Request) -> None:
         """Refuse what is not allowed.
 
@@ -33,6 +41,9 @@ class Access:
         HTTPException
             401 without the token, 403 under a foreign name.
         """
+        self._check(request)
+
+    def _check(self, request: Request) -> None:
         self._check_host(request.headers.get("host", ""))
         if not self._token:
             return

@@ -225,7 +225,8 @@ def named_inputs(inputs: Any, schema: InputSchema | None) -> dict[str, NDArray[A
     inputs : array, torch tensor, nested lists, JSON text, or mapping of names to such
         Inputs that are not named are the schema's first.
     schema : InputSchema or None
-        Without one, JSON's numbers become float32, or int64 when all are integers.
+        Without one, lists of numbers become float32: JSON does not tell 1 from 1.0. A
+        model that takes integers has a schema, or gets arrays.
 
     Raises
     ------
@@ -244,7 +245,7 @@ def named_inputs(inputs: Any, schema: InputSchema | None) -> dict[str, NDArray[A
     if schema is not None:
         arrays = schema.fit(inputs)
     else:
-        arrays = {str(name): _as_array(name, each) for name, each in inputs.items()}
+        arrays = {str(name): _unknown(name, each) for name, each in inputs.items()}
     _check_rows(arrays)
     return arrays
 
@@ -261,8 +262,14 @@ def _check_rows(arrays: NamedArrays) -> None:
         raise InvalidInputError(f"the inputs differ in their examples: {counts}")
 
 
-def _as_array(name: str, value: Any) -> NDArray[Any]:
+def _unknown(name: str, value: Any) -> NDArray[Any]:
+    """Return an input of which nothing is known as an array."""
+    array = _as_array(name, value)
     is_plain = isinstance(value, list | tuple | int | float)
+    return array.astype(np.float32) if is_plain else array
+
+
+def _as_array(name: str, value: Any) -> NDArray[Any]:
     try:
         if callable(getattr(value, "detach", None)):
             value = value.detach().cpu().numpy()
@@ -275,7 +282,7 @@ def _as_array(name: str, value: Any) -> NDArray[Any]:
         raise InvalidInputError(
             f"input {name!r} has dtype {array.dtype}: numbers are needed"
         )
-    return array.astype(np.float32) if is_plain and array.dtype.kind == "f" else array
+    return array
 
 
 def _shown(shape: Iterable[int]) -> str:

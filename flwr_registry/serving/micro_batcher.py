@@ -129,7 +129,14 @@ class MicroBatcher:
             jobs = self._taken()
             came_together = len(jobs) > 1
             if jobs:
-                made = await loop.run_in_executor(self._pool, self._predict_all, jobs)
+                made: list[Prediction | Exception]
+                try:
+                    made = await loop.run_in_executor(
+                        self._pool, self._predict_all, jobs
+                    )
+                except Exception as error:
+                    # Whatever it is, those that come after are served.
+                    made = [error] * len(jobs)
                 _hand_back(jobs, made)
 
     def _is_enough(self) -> bool:

@@ -148,8 +148,13 @@ class ServedModel:
         rows = len(next(iter(inputs.values())))
         self.metrics.note_batch(predictor.version, rows)
         monitor = self._monitor
-        if monitor is not None and monitor.version.id == predictor.version.id:
+        if monitor is None or monitor.version.id != predictor.version.id:
+            return
+        try:
             monitor.observe(inputs, outputs)
+        except Exception:
+            # A prediction is not to fail for its statistics.
+            _LOGGER.exception("registry: inputs could not be counted")
 
 
 def _require_version(current: Predictor, version: str | None) -> None:

@@ -51,8 +51,9 @@ def make_app(model: ServedModel) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.include_router(_health_routes(model))
-    guarded = [Depends(Access(model.options))]
+    access = Access(model.options)
+    app.include_router(_health_routes(model, access))
+    guarded = [Depends(access)]
     app.include_router(_model_routes(model), dependencies=guarded)
     app.include_router(_prediction_routes(model), dependencies=guarded)
     app.exception_handler(AnyHTTPException)(_refused)
@@ -63,8 +64,8 @@ def make_app(model: ServedModel) -> FastAPI:
     return app
 
 
-def _health_routes(model: ServedModel) -> APIRouter:
-    """Return what probes ask, which show no token."""
+def _health_routes(model: ServedModel, access: Access) -> APIRouter:
+    """Return what probes ask, which show no token and are told no details."""
     routes = APIRouter()
 
     @routes.get("/v2/health/live")
@@ -74,15 +75,16 @@ def _health_routes(model: ServedModel) -> APIRouter:
         return {"live": True}
 
     @routes.get("/v2/health/ready", responses={503: ERRORS[503]})
-    async def ready(response: Response) -> dict[str, Any]:
+    async def ready(request: Request, response: Response) -> dict[str, Any]:
         """Tell whether predictions are made, and by the version that should."""
         problem, current = model.follower.problem, model.follower.current
         response.status_code = 503 if current is None else 200
         state = "degraded" if problem else "ready"
+        answer = {"ready": current is not None, "state": state}
+        if not access.allows(request):
+            return answer
         served = {} if current is None else version_facts(current.version)
-        return {"ready": current is not None, "state": state, **served} | (
-            {"error": problem} if problem else {}
-        )
+        return answer | served | ({"error": problem} if problem else {})
 
     return routes
 

@@ -61,10 +61,16 @@ def test_what_does_not_fit_is_named(inputs, problem):
 def test_floats_never_become_integers_and_nothing_overflows():
     schema = TensorSchema("n", np.dtype(np.int8), (-1,))
     np.testing.assert_array_equal(schema.fit([1, -2]), np.array([1, -2], np.int8))
-    with pytest.raises(InvalidInputError, match="input 'n' has dtype float32"):
+    with pytest.raises(InvalidInputError, match="input 'n' has dtype float64"):
         schema.fit([1.5])
     with pytest.raises(InvalidInputError, match="values that int8 cannot hold"):
         schema.fit([300])
+
+
+def test_of_unknown_inputs_lists_are_floats_and_arrays_stay_what_they_are():
+    assert named_inputs([[1, 2]], None)["input"].dtype == np.float32
+    assert named_inputs({"x": [[1.5]]}, None)["x"].dtype == np.float32
+    assert named_inputs(np.ones((1, 2), np.int64), None)["input"].dtype == np.int64
 
 
 def test_inputs_have_the_same_number_of_examples():

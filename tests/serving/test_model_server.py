@@ -170,7 +170,10 @@ def test_a_token_guards_everything_but_the_probes(registry, add, serve):
             assert httpx.post(address + INFER, json=REQUEST).status_code == 401
         right = {"Authorization": "Bearer secret"}
         assert httpx.post(address + INFER, json=REQUEST, headers=right).is_success
-        assert httpx.get(address + "/v2/health/ready").is_success
+        probe = httpx.get(address + "/v2/health/ready")
+        assert probe.json() == {"ready": True, "state": "ready"}
+        known = httpx.get(address + "/v2/health/ready", headers=right).json()
+        assert known["model_version"] == "1.0.0"
 
 
 def test_a_foreign_name_is_refused_on_loopback(client):
