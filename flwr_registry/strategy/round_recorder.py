@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from flwr_registry.errors import DriftError, ResumeError, ValidationError
-from flwr_registry.records import DriftFinding, MetricSource, RoundFacts
+from flwr_registry.errors import ResumeError, ValidationError
+from flwr_registry.records import MetricSource, RoundFacts
 from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
-from flwr_registry.strategy.drift_watch import DriftWatch
+from flwr_registry.strategy.drift_gate import DriftGate
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.replay import Replay
-from flwr_registry.strategy.round_log import log_drift, log_went_back
 from flwr_registry.strategy.round_progress import RoundProgress
 from flwr_registry.strategy.round_registration import JudgedRound
 from flwr_registry.strategy.round_snapshot import RoundSnapshots
@@ -73,8 +72,7 @@ class RoundRecorder:
         self._snapshots = RoundSnapshots(self.options, self._port, self.tolerate)
         self._jobs = RunJobs(self.options, self._port.class_chain, self.tolerate)
         self._opening = RunOpening(self._port)
-        self._drift = DriftWatch(self.options)
-        self._restored: Any = None
+        self._drift = DriftGate(self.options, self._port, self.tolerate)
 
     def begin_run(self, flwr_run: Any) -> None:
         """Open the run's place in storage and database; later calls change nothing.
@@ -212,7 +210,10 @@ class RoundRecorder:
         with self.tolerate(f"validate the model of round {server_round}"):
             verdict = self._validation.judge(weights, facts)
         consequence = verdict.consequence(self.options.on_invalid)
-        updates = self._measure_update(weights, facts, verdict)
+        updates = {}
+        if not verdict.unfit:
+            before = self._model.weights
+            updates = self._drift.measure(facts, before, weights, self._metrics)
         made = RoundVersion()
         self._jobs.register(
             JudgedRound(
@@ -242,23 +243,10 @@ class RoundRecorder:
         self._round.made = None if verdict.errors else made
         return True
 
-    def _measure_update(
-        self, weights: Weights, facts: RoundFacts, verdict: Verdict
-    ) -> dict[str, float]:
-        if verdict.unfit:
-            return {}
-        updates: dict[str, float] = {}
-        with self.tolerate(f"measure the update of round {facts.server_round}"):
-            updates = self._drift.measure(
-                self._model.weights, weights, facts.contributions
-            )
-        if updates:
-            self._metrics.note(MetricSource.AGGREGATE, facts.server_round, updates)
-        return updates
-
     def model_to_train(self, given: Any) -> Any:
         """Return what a round trains: Flower's model, or one from before a drift."""
-        return given if self._restored is None else self._restored
+        restored = self._drift.restored
+        return given if restored is None else restored
 
     def _record_without_model(self, aggregate: Aggregate, facts: RoundFacts) -> None:
         self._jobs.register_without_model(
@@ -272,7 +260,7 @@ class RoundRecorder:
             self._model = CurrentModel(aggregate.buffers)
 
     def _go_on_with(self, model: CurrentModel) -> None:
-        self._model, self._restored = model, None
+        self._model, self._drift.restored = model, None
         self._validation.take_reference(model.weights)
 
     def measure(self, buffers: Buffers) -> None:
@@ -328,46 +316,22 @@ class RoundRecorder:
             return
         ended.is_pending = False
         made, ended.made = ended.made, None
-        drifted = made
-        findings = self._look_for_drift(ended.server_round)
-        if findings and self.options.on_drift != "warn":
-            # It is neither the best nor fit for production.
-            made = None
-        reference = self._validation.reference
+        findings = self._drift.review(ended.server_round, self._metrics)
+        self._model = self._drift.go_back(findings, self._model, self._jobs)
         self._jobs.end(
             self._snapshots.take(
-                ended.server_round, self._model, made, self._metrics, reference
+                ended.server_round,
+                self._model,
+                None if self._drift.keeps_out(findings) else made,
+                self._metrics,
+                self._validation.reference,
             )
         )
         if findings:
-            self._jobs.record_drift(findings, drifted)
+            self._jobs.record_drift(findings, made)
         if not self._is_told_the_end:
             self._jobs.finish_round(ended.server_round)
-        if findings and self.options.on_drift == "stop":
-            messages = [each.message for each in findings]
-            raise DriftError(
-                f"training ends after round {ended.server_round}: "
-                + "; ".join(messages),
-                findings=messages,
-            )
-
-    def _look_for_drift(self, server_round: int) -> list[DriftFinding]:
-        """Judge a round that is over, and go back if that is the user's choice."""
-        findings: list[DriftFinding] = []
-        self._metrics.end_round(server_round)
-        with self.tolerate(f"look for drift in round {server_round}"):
-            findings = self._drift.review(server_round, self._metrics)
-        for each in findings:
-            log_drift(each)
-        if findings and self.options.on_drift == "rollback":
-            with self.tolerate("go back to the model before the drift"):
-                restored = self._jobs.go_back(
-                    self._drift.left, self._port, self._model.tensor_type
-                )
-                self._go_on_with(restored.model)
-                self._restored = restored.given
-                log_went_back(restored.model.version.record)
-        return findings
+        self._drift.end_if_chosen(ended.server_round, findings)
 
     def end_run(self, *, finished: bool) -> None:
         """Let go of database and storage; nothing happens when no run has begun.
