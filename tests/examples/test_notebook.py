@@ -63,3 +63,9 @@ def test_it_names_both_nodes(shown):
 def test_it_is_stored_without_outputs():
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
+
+
+def test_it_uses_the_promoted_version(shown):
+    output = the_cell(shown, "Predictor(")
+    assert output.startswith("line:1.2.0\n") and output.count("array(") == 2
+    assert the_cell(shown, "registry.drift") == "[]"
