@@ -50,7 +50,7 @@ def test_schemathesis_finds_nothing_in_the_openapi_description(registry, add, se
             [
                 *(sys.executable, "-m", "schemathesis.cli", "run"),
                 f"{address}/openapi.json",
-                *("--max-examples", "30", "--checks", checks),
+                *("--max-examples", "15", "--checks", checks),
             ],
             capture_output=True,
             text=True,
