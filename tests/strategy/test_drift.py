@@ -9,6 +9,11 @@ from federation.digit_clients import (
     measure_digits,
 )
 from federation.in_process_grid import InProcessGrid, to_arrays, to_record
+from federation.legacy_clients import NumpyFormat
+from federation.legacy_federation import OrderedServer
+from federation.legacy_federation import federate as federation
+from flwr.common import ndarrays_to_parameters, parameters_to_ndarrays
+from flwr.server import strategy as legacy
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM
 
 from flwr_registry import DriftDetector, MetricAtLeast, ModelRegistry, RegistryStrategy
@@ -42,6 +47,53 @@ def federate(place, clients, rounds, strategy=FedAvg, **options):
         num_rounds=rounds,
         evaluate_fn=measure_digits,
     )
+
+
+def federate_legacy(place, clients, rounds, strategy=legacy.FedAvg, **options):
+    initial = digits_model()
+    wrapped = RegistryStrategy(
+        strategy(
+            min_available_clients=4,
+            min_fit_clients=4,
+            min_evaluate_clients=4,
+            initial_parameters=ndarrays_to_parameters(list(initial.values())),
+            evaluate_fn=measured_legacy,
+            accept_failures=False,
+        ),
+        registry=str(place / "registry.db"),
+        model="digits",
+        run="trial",
+        parameter_names=list(initial),
+        **{"on_error": "raise", **options},
+    )
+    manager, _ = federation(
+        NamedClients(clients), NumpyFormat(), initial, node_ids=DIGIT_NODES
+    )
+    server = OrderedServer(client_manager=manager, strategy=wrapped)
+    server.fit(rounds, timeout=None)
+    return parameters_to_ndarrays(server.parameters)
+
+
+class NamedClients:
+    """Nodes of the legacy API, which know arrays by their places."""
+
+    def __init__(self, clients):
+        self._clients = clients
+
+    def train(self, node_id, server_round, arrays, config):
+        named = dict(zip(digits_model(), arrays.values(), strict=True))
+        return self._clients.train(node_id, server_round, named, config)
+
+    def evaluate(self, node_id, server_round, arrays, config):
+        named = dict(zip(digits_model(), arrays.values(), strict=True))
+        return self._clients.evaluate(node_id, server_round, named, config)
+
+
+def measured_legacy(server_round, arrays, config):
+    found = measure_digits(
+        server_round, to_record(dict(zip(digits_model(), arrays, strict=True)))
+    )
+    return found["loss"], {"accuracy": found["accuracy"]}
 
 
 @pytest.fixture
@@ -130,6 +182,27 @@ def test_rollback_trains_on_from_the_model_before(tmp_path, opened, strategy):
         ]
     assert losses[2] < losses[0] < losses[1]
     assert set(to_arrays(result.arrays)) == {"weight", "bias"}
+
+
+@pytest.mark.parametrize("strategy", [legacy.FedAvg, legacy.FedAvgM])
+def test_the_legacy_api_goes_back_too(tmp_path, opened, strategy):
+    options = {"on_drift": "rollback", "drift": SHARP}
+    federate_legacy(tmp_path, Worse(), 10, strategy, **options)
+    with opened() as registry:
+        versions = {each.server_round: each for each in registry.list()}
+        parents = [versions[each].parent_version for each in (6, 7, 8)]
+        assert parents == [versions[5].version] * 3
+        losses = [
+            versions[each].metrics["evaluate_serverapp"]["loss"] for each in (5, 6, 10)
+        ]
+    assert losses[2] < losses[0] < losses[1]
+
+
+def test_the_legacy_api_stops_too(tmp_path, opened):
+    with pytest.raises(DriftError, match="training ends after round 6"):
+        federate_legacy(tmp_path, Worse(), 10, on_drift="stop", drift=SHARP)
+    with opened() as registry:
+        assert registry.latest("digits").server_round == 6
 
 
 def test_drifted_versions_leave_production(tmp_path, opened):
