@@ -66,27 +66,11 @@ def federate_legacy(place, clients, rounds, strategy=legacy.FedAvg, **options):
         parameter_names=list(initial),
         **{"on_error": "raise", **options},
     )
-    manager, _ = federation(
-        NamedClients(clients), NumpyFormat(), initial, node_ids=DIGIT_NODES
-    )
+    tensor_format = NumpyFormat(tuple(initial))
+    manager, _ = federation(clients, tensor_format, initial, node_ids=DIGIT_NODES)
     server = OrderedServer(client_manager=manager, strategy=wrapped)
     server.fit(rounds, timeout=None)
     return parameters_to_ndarrays(server.parameters)
-
-
-class NamedClients:
-    """Nodes of the legacy API, which know arrays by their places."""
-
-    def __init__(self, clients):
-        self._clients = clients
-
-    def train(self, node_id, server_round, arrays, config):
-        named = dict(zip(digits_model(), arrays.values(), strict=True))
-        return self._clients.train(node_id, server_round, named, config)
-
-    def evaluate(self, node_id, server_round, arrays, config):
-        named = dict(zip(digits_model(), arrays.values(), strict=True))
-        return self._clients.evaluate(node_id, server_round, named, config)
 
 
 def measured_legacy(server_round, arrays, config):
