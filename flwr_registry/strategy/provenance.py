@@ -11,6 +11,7 @@ from typing import Any
 
 from flwr_registry.records import RunProvenance
 from flwr_registry.registry import parse_reference
+from flwr_registry.strategy.attributes import attributes_of
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.strategy_state import is_strategy
 
@@ -76,7 +77,7 @@ def strategy_chain_of(strategy: Any, strategy_class: type) -> str:
     """Qualified name of a strategy's class, with those it wraps in brackets."""
     inner = [
         strategy_chain_of(value, type(value))
-        for value in vars(strategy).values()
+        for value in attributes_of(strategy).values()
         if is_strategy(value)
     ]
     name = strategy_name_of(strategy_class)
@@ -86,7 +87,7 @@ def strategy_chain_of(strategy: Any, strategy_class: type) -> str:
 def strategy_config_of(strategy: Any) -> dict[str, Any]:
     """Public parameters of a strategy that are numbers, text or functions' names."""
     config: dict[str, Any] = {}
-    for name, value in vars(strategy).items():
+    for name, value in attributes_of(strategy).items():
         if name.startswith("_"):
             continue
         if value is None or isinstance(value, bool | int | float | str):

@@ -11,6 +11,7 @@ from flwr_registry.errors import (
     ResumeError,
 )
 from flwr_registry.records import ModelVersion, VersionStatus
+from flwr_registry.strategy.attributes import attributes_of
 from flwr_registry.strategy.strategy_state import has_state_dict, is_strategy
 from flwr_registry.weights import Architecture
 
@@ -99,7 +100,7 @@ def check_accountants(strategy: Any, tree: Any, path: str = "") -> None:
         Naming the attribute.
     """
     saved = tree if isinstance(tree, dict) else {}
-    for name, value in vars(strategy).items():
+    for name, value in attributes_of(strategy).items():
         held = saved.get(name)
         held = held if isinstance(held, dict) else {}
         if is_strategy(value):

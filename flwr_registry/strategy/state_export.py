@@ -13,6 +13,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord
 from flwr.common import Parameters
 from numpy.typing import NDArray
 
+from flwr_registry.strategy.attributes import attributes_of
 from flwr_registry.strategy.strategy_state import (
     SEQUENCE_TAGS,
     StrategyState,
@@ -69,7 +70,7 @@ class _Exporter:
 
     def _attributes(self, owner: Any, path: str) -> dict[str, Any]:
         tree = {}
-        for name, value in vars(owner).items():
+        for name, value in attributes_of(owner).items():
             if callable(value) and not has_state_dict(value):
                 continue
             if self._is_setting(f"{path}{name}", value):

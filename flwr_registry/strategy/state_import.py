@@ -13,6 +13,7 @@ from flwr.common import Parameters
 from numpy.typing import NDArray
 
 from flwr_registry.errors import CheckpointError
+from flwr_registry.strategy.attributes import attributes_of, set_attribute
 from flwr_registry.strategy.strategy_state import (
     SEQUENCE_TAGS,
     StrategyState,
@@ -61,10 +62,10 @@ class _Importer:
             self._readers[tag] = partial(self._sequence, kind)
 
     def attributes(self, owner: Any, tree: Mapping[str, Any]) -> None:
-        attributes = vars(owner)
+        attributes = attributes_of(owner)
         for name, saved in tree.items():
             if not self._load_into(attributes.get(name), saved):
-                attributes[name] = self.value(saved)
+                set_attribute(owner, name, self.value(saved))
 
     def _load_into(self, present: Any, saved: Any) -> bool:
         """Give a state to the object that is there, where only that can take it."""

@@ -10,6 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from flwr_registry.strategy.attributes import (
+    attributes_of,
+    delete_attribute,
+    set_attribute,
+)
 from flwr_registry.strategy.strategy_state import (
     has_state_dict,
     is_strategy,
@@ -48,9 +53,8 @@ class StateSnapshot:
 
     def _visit_strategy(self, strategy: Any) -> None:
         self._seen[id(strategy)] = strategy
-        attributes = vars(strategy)
-        saved = dict(attributes)
-        self._undo.append(lambda: _refill(attributes, saved))
+        saved = attributes_of(strategy)
+        self._undo.append(lambda: _put_attributes(strategy, saved))
         rebinds = rebinds_arrays(strategy)
         for value in saved.values():
             self._visit(value, rebinds=rebinds)
@@ -106,6 +110,13 @@ def _undo_array(array: np.ndarray[Any, Any]) -> Callable[[], None]:
 def _undo_state_dict(value: Any) -> Callable[[], None]:
     saved = deepcopy(value.state_dict())
     return lambda: value.load_state_dict(saved)
+
+
+def _put_attributes(owner: Any, saved: dict[str, Any]) -> None:
+    for name in attributes_of(owner).keys() - saved.keys():
+        delete_attribute(owner, name)
+    for name, value in saved.items():
+        set_attribute(owner, name, value)
 
 
 def _refill(container: Any, contents: Any) -> None:

@@ -16,6 +16,8 @@ from flwr.server.strategy import Strategy as LegacyStrategy
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 from numpy.typing import NDArray
 
+from flwr_registry.strategy.attributes import attributes_of
+
 __all__ = [
     "SEQUENCE_TAGS",
     "StrategyState",
@@ -75,7 +77,7 @@ def has_state_dict(value: Any) -> bool:
 def settings_of(strategy: Any, path: str = "") -> dict[str, Any]:
     """Return numbers, text and None of a strategy and of those it wraps, by path."""
     settings: dict[str, Any] = {}
-    for name, value in vars(strategy).items():
+    for name, value in attributes_of(strategy).items():
         if is_strategy(value):
             settings |= settings_of(value, f"{path}{name}.")
         elif value is None or type(value) in (bool, int, float, str):
