@@ -6,6 +6,7 @@ from flwr_registry.storage.sliced_digest import SlicedDigest
 from flwr_registry.storage.storage_backend import (
     DIGEST,
     BytesContent,
+    ConditionalStorage,
     Content,
     StorageBackend,
     SweepingStorage,
@@ -16,6 +17,7 @@ from flwr_registry.storage.storage_urls import storage_from_url
 __all__ = [
     "DIGEST",
     "BytesContent",
+    "ConditionalStorage",
     "Content",
     "FsspecStorage",
     "LocalStorage",

@@ -23,6 +23,8 @@ from flwr_registry.storage.storage_backend import (
 __all__ = ["FsspecStorage", "translated"]
 
 _WHOLE_ON_CLOSE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci"}
+# Those whose drivers make a file only where there is none.
+_CREATES = {*_WHOLE_ON_CLOSE, "memory"}
 _READ_BYTES = 4 * 1024 * 1024
 
 
@@ -50,6 +52,7 @@ class FsspecStorage:
         protocols = self._fs.protocol
         names = {protocols} if isinstance(protocols, str) else set(protocols)
         self._whole_on_close = bool(names & _WHOLE_ON_CLOSE)
+        self._creates = bool(names & _CREATES)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._url!r})"
@@ -78,6 +81,20 @@ class FsspecStorage:
                 self._write(temporary, content)
                 self._fs.mv(temporary, path)
         return StoredObject(key, content.size_bytes, sha256)
+
+    def create(self, key: str, content: Content) -> bool:
+        """Make `content` durable under `key` unless something lies there.
+
+        Not every server heeds the condition. So it is looked first whether something
+        lies there, and last what does: of two writers that one does not tell apart, the
+        later one has it, and all who look again agree.
+        """
+        if not self.exists(key):
+            with translated("create", key, self.url), suppress(FileExistsError):
+                self._create(key, content)
+        size = content.size_bytes
+        with self.open(key) as file, translated("load", key, self.url):
+            return file.read(size + 1) == b"".join(content)
 
     def load(self, key: str, *, max_bytes: int | None = None) -> bytearray:
         """Read an object into one buffer."""
@@ -119,6 +136,13 @@ class FsspecStorage:
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
+
+    def _create(self, key: str, content: Content) -> None:
+        """Write under a key where nothing lay; raise FileExistsError where it does."""
+        if self._creates:
+            self._fs.pipe_file(self._path(key), b"".join(content), mode="create")
+        else:
+            self.save(key, content)
 
     def _write(self, path: str, content: Content) -> None:
         file = self._fs.open(path, "wb")

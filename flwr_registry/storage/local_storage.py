@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 import uuid
@@ -22,6 +23,7 @@ __all__ = ["LocalStorage"]
 
 _FEW_BYTES = 256 * 1024
 _NO_DIGEST = "0" * 64
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _TEMPORARY = ".tmp"
 
 
@@ -60,6 +62,17 @@ class LocalStorage(FsspecStorage):
             _flush_folder(folder)
         return StoredObject(key, content.size_bytes, sha256)
 
+    def _create(self, key: str, content: Content) -> None:
+        path = self._folder / key
+        temporary = path.parent / f".{uuid.uuid4().hex}{_TEMPORARY}"
+        try:
+            _write_durably(temporary, content)
+            _link(temporary, path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
+        _flush_folder(path.parent)
+
     def delete(self, key: str) -> None:
         """Remove an object, and folders that it leaves empty."""
         path = self._folder / check_key(key)
@@ -87,6 +100,18 @@ class LocalStorage(FsspecStorage):
             while folder != self._folder:
                 folder.rmdir()
                 folder = folder.parent
+
+
+def _link(made: Path, path: Path) -> None:
+    """Give a finished file its name, unless that is taken."""
+    try:
+        os.link(made, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without links: whoever makes the name first may fill it.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        os.replace(made, path)
 
 
 def _write_durably(path: Path, content: Content) -> str:

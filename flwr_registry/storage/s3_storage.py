@@ -29,6 +29,9 @@ _MIB = 1024**2
 _PART_BYTES = 8 * _MIB
 _PARTS_IN_FLIGHT = 8
 _MAX_PARTS = 10_000
+# Something lies there; another writer is about to make it.
+_TAKEN = {412, 409}
+_UNKNOWN_TO_THE_SERVER = 501
 _CONFIG: dict[str, Any] = {
     # Some servers refuse the checksum trailers that AWS's own client adds.
     "request_checksum_calculation": "when_required",
@@ -101,6 +104,18 @@ class S3Storage(FsspecStorage):
             else:
                 self._upload(place, content)
         return StoredObject(key, content.size_bytes, sha256)
+
+    def _create(self, key: str, content: Content) -> None:
+        body = Part(list(content))
+        try:
+            self._call("put_object", **self._place(key), Body=body, IfNoneMatch="*")
+        except OSError as error:
+            status = _status_of(error)
+            if status in _TAKEN:
+                raise FileExistsError(key) from error
+            if status != _UNKNOWN_TO_THE_SERVER:
+                raise
+            self.save(key, content)
 
     def open(self, key: str) -> BinaryIO:
         """Open an object for reading; the file can seek.
@@ -181,6 +196,13 @@ class S3Storage(FsspecStorage):
             self._fs.loop, self._fs._call_s3, method, **arguments
         )
         return answer
+
+
+def _status_of(error: OSError) -> int | None:
+    """Status of the answer that s3fs made an error of."""
+    response = getattr(error.__cause__, "response", None) or {}
+    status: int | None = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status
 
 
 def _is_encrypted(options: dict[str, Any]) -> bool:

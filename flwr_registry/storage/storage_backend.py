@@ -14,6 +14,7 @@ from flwr_registry.records import StoredObject
 __all__ = [
     "DIGEST",
     "BytesContent",
+    "ConditionalStorage",
     "Content",
     "StorageBackend",
     "SweepingStorage",
@@ -107,6 +108,31 @@ class StorageBackend(Protocol):
 
     def list(self, prefix: str) -> Iterator[str]:
         """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
+
+
+@runtime_checkable
+class ConditionalStorage(Protocol):
+    """A storage that can take a key for one writer among several."""
+
+    def create(self, key: str, content: Content) -> bool:
+        """Make `content` durable under `key` unless something lies there.
+
+        Parameters
+        ----------
+        content : Content
+            Short, and no other writer's: it should hold something unique.
+
+        Returns
+        -------
+        bool
+            Whether this content is what lies there now: False when another writer was
+            faster, True also when a first try, whose answer got lost, had made it.
+
+        Raises
+        ------
+        StorageError
+            Whether it was made is unknown then; asked again, it tells.
+        """
 
 
 @runtime_checkable

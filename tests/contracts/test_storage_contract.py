@@ -3,6 +3,8 @@
 import hashlib
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from uuid import uuid4
 
 import pytest
@@ -11,6 +13,7 @@ from storage.s3_servers import CREDENTIALS, SERVERS
 from flwr_registry.errors import InvalidNameError, ObjectNotFoundError, StorageError
 from flwr_registry.storage import (
     BytesContent,
+    ConditionalStorage,
     FsspecStorage,
     LocalStorage,
     StorageBackend,
@@ -158,6 +161,38 @@ def test_a_failed_save_keeps_what_was_there(storage):
     assert storage.load("a") == b"good"
 
 
+def test_create_makes_only_what_is_not_there(storage):
+    assert isinstance(storage, ConditionalStorage)
+    assert storage.create("folder/a", BytesContent(b"mine"))
+    assert not storage.create("folder/a", BytesContent(b"another's"))
+    assert storage.load("folder/a") == b"mine"
+    assert list(storage.list("")) == ["folder/a"]
+    storage.delete("folder/a")
+    assert storage.create("folder/a", BytesContent(b"another's"))
+
+
+def test_create_finds_its_own_content_made(storage):
+    storage.create("a", BytesContent(b"mine"))
+    assert storage.create("a", BytesContent(b"mine"))
+    assert not storage.create("a", BytesContent(b"mine, and more"))
+    assert not storage.create("a", BytesContent(b"min"))
+
+
+def test_one_of_several_writers_creates(storage, request):
+    if request.node.callspec.params["storage"] not in {"local", "seaweedfs"}:
+        pytest.skip("it does not heed the condition: the later of two has it")
+    begin = Barrier(4)
+
+    def create(number: int) -> bool:
+        begin.wait()
+        return storage.create("folder/a", BytesContent(b"%d" % number))
+
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(create, range(4)))
+    assert sum(made) == 1
+    assert storage.load("folder/a") == b"%d" % made.index(True)
+
+
 @pytest.mark.parametrize(
     "key",
     [
@@ -186,6 +221,7 @@ def test_a_failed_save_keeps_what_was_there(storage):
 def test_hostile_keys_are_refused(storage, key):
     for use in (
         lambda: storage.save(key, BytesContent(b"x")),
+        lambda: storage.create(key, BytesContent(b"x")),
         lambda: storage.load(key),
         lambda: storage.open(key),
         lambda: storage.delete(key),
