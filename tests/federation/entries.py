@@ -26,12 +26,22 @@ class MessageSetup:
 
 @dataclass(frozen=True)
 class LegacySetup:
-    """A legacy strategy, its first arrays, its nodes and how arrays travel."""
+    """A legacy strategy, its first arrays, its nodes and how arrays travel.
+
+    Attributes
+    ----------
+    workflow : callable or None
+        What drives the strategy in place of a server, as a secure aggregation does.
+    secure : bool
+        The nodes take part in secure aggregation.
+    """
 
     strategy: Any
     initial: Arrays
     tensor_format: TensorFormat
     clients: Clients = field(default_factory=NumpyClients)
+    workflow: Callable[[Any, Any], None] | None = None
+    secure: bool = False
 
 
 @dataclass(frozen=True)

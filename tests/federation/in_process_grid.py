@@ -119,7 +119,7 @@ class InProcessGrid(Grid):
         return replies
 
     def _push(self, message: Message) -> str:
-        self.sent.append(canonical(message))
+        self._record(message)
         self._num_messages += 1
         message_id = str(self._num_messages)
         message.metadata.__dict__["_message_id"] = message_id
@@ -128,11 +128,16 @@ class InProcessGrid(Grid):
             self._waiting[message_id] = reply
         return message_id
 
+    def _record(self, message: Message) -> None:
+        self.sent.append(canonical(message))
+
+    def _round_of(self, message: Message) -> int:
+        return int(_config(message)["server-round"])
+
     def _reply(self, message: Message) -> Message | None:
         evaluating = message.metadata.message_type == MessageType.EVALUATE
         node_id = message.metadata.dst_node_id
-        config = _config(message)
-        server_round = int(config["server-round"])
+        server_round = self._round_of(message)
         fault = fault_of(self.faults, server_round, node_id, evaluating=evaluating)
         if fault is FaultKind.NO_REPLY:
             return None
@@ -140,6 +145,13 @@ class InProcessGrid(Grid):
             reason = f"node {node_id} ran out of memory"
             error = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason)
             return Message(error, reply_to=message)
+        return self._answer(message, server_round, fault)
+
+    def _answer(
+        self, message: Message, server_round: int, fault: FaultKind | None
+    ) -> Message:
+        evaluating = message.metadata.message_type == MessageType.EVALUATE
+        node_id, config = message.metadata.dst_node_id, _config(message)
         ask = self.clients.evaluate if evaluating else self.clients.train
         answer = ask(node_id, server_round, _arrays(message), config)
         return Message(_content(answer, fault), reply_to=message)

@@ -7,6 +7,7 @@ import numpy as np
 from flwr.common import NDArrays, Scalar
 from flwr.server import strategy as stock
 from flwr.server.strategy import FedAdam, FedAvg, Strategy
+from flwr.server.workflow import DefaultWorkflow, SecAggPlusWorkflow
 
 from federation import legacy_user_strategies as user
 from federation.clients import (
@@ -108,6 +109,21 @@ def _forest() -> LegacySetup:
         initial_parameters=initial, fit_metrics_aggregation_fn=_mean
     )
     return LegacySetup(strategy, model, ForestFormat(tuple(model)))
+
+
+def _in_workflow(
+    name: str,
+    make: Callable[[], DefaultWorkflow],
+    *left_out: str,
+    secure: bool = False,
+) -> Entry:
+    def setup() -> LegacySetup:
+        model = floating_model() if secure else model_with_counter()
+        tensors = NumpyFormat(tuple(model))
+        strategy = FedAvg(**_without(_options(model), *left_out))
+        return LegacySetup(strategy, model, tensors, workflow=make(), secure=secure)
+
+    return Entry(name, "legacy", setup)
 
 
 def _without(options: Options, *names: str) -> Options:
@@ -223,4 +239,16 @@ _USER = [
     _entry("Composition", lambda options: user.LegacyComposition(FedAdam(**options))),
 ]
 
-LEGACY_ENTRIES = (*_STOCK, *_PRIVATE, *_USER)
+_WORKFLOWS = [
+    _in_workflow("DefaultWorkflow", DefaultWorkflow),
+    _in_workflow(
+        "DefaultWorkflow-parameters-from-a-node", DefaultWorkflow, "initial_parameters"
+    ),
+    _in_workflow(
+        "SecAggPlusWorkflow",
+        lambda: DefaultWorkflow(fit_workflow=SecAggPlusWorkflow(3, 2)),
+        secure=True,
+    ),
+]
+
+LEGACY_ENTRIES = (*_STOCK, *_PRIVATE, *_USER, *_WORKFLOWS)

@@ -15,6 +15,7 @@ from federation.entries import Entry, LegacySetup, MessageSetup
 from federation.faults import Fault
 from federation.in_process_grid import InProcessGrid, to_record
 from federation.legacy_federation import OrderedServer, federate
+from federation.workflow_federation import WorkflowGrid, play_workflow
 
 __all__ = ["Outcome", "Play", "play"]
 
@@ -74,6 +75,8 @@ def play(entry: Entry, how: Play | None = None) -> Outcome:
         entry.prepare(strategy)
         if isinstance(setup, MessageSetup):
             sent, arrays, metrics = _play_message(setup, strategy, how)
+        elif setup.workflow is not None:
+            sent, arrays, metrics = _play_workflow(setup, strategy, how)
         else:
             sent, arrays, metrics = _play_legacy(setup, strategy, how)
         state = canonical((random.getstate(), np.random.get_state()))
@@ -119,6 +122,21 @@ def _play_legacy(
         canonical(server.parameters),
         canonical(vars(history)),
     )
+
+
+def _play_workflow(
+    setup: LegacySetup, strategy: Any, how: Play
+) -> tuple[Canonical, Canonical, Canonical]:
+    assert setup.workflow is not None
+    grid = WorkflowGrid(
+        setup.clients,
+        setup.initial,
+        secure=setup.secure,
+        faults=how.faults,
+        arrival_seed=how.arrival_seed,
+    )
+    model, history = play_workflow(setup.workflow, strategy, grid, how.rounds)
+    return tuple(grid.sent), canonical(model), canonical(vars(history))
 
 
 @contextmanager
