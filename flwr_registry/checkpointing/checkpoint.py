@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flwr_registry.checkpointing.finished_round import FinishedRound
 from flwr_registry.errors import CheckpointError
 from flwr_registry.records import RunProvenance, StoredObject, VersionMetadata
-from flwr_registry.weights import Weights
+from flwr_registry.weights import Architecture, Weights
 
 __all__ = [
     "FORMAT",
@@ -67,7 +67,12 @@ class CheckpointContent:
     strategy : str
         Qualified names of its class and of those it wraps.
     fingerprint : str
-        Of the architecture.
+        Of the architecture of the model that the app gave to begin with; empty when it
+        gave none.
+    architecture : Architecture or None
+        What the run's models look like; None in checkpoints of earlier releases.
+    is_settled : bool
+        That is the architecture of a round's model, not of the first one.
     provenance : RunProvenance or None
         Where the run comes from.
     metadata : VersionMetadata or None
@@ -90,6 +95,8 @@ class CheckpointContent:
     random_state: Any = None
     strategy: str = ""
     fingerprint: str = ""
+    architecture: Architecture | None = None
+    is_settled: bool = False
     provenance: RunProvenance | None = None
     metadata: VersionMetadata | None = None
     tensor_type: str = ""
@@ -149,6 +156,8 @@ def described(content: CheckpointContent) -> dict[str, Any]:
         "random_state": content.random_state,
         "strategy": content.strategy,
         "fingerprint": content.fingerprint,
+        "architecture": content.architecture and content.architecture.to_json(),
+        "is_settled": content.is_settled,
         "tensor_type": content.tensor_type,
         "provenance": _encoded(content.provenance and asdict(content.provenance)),
         "metadata": _encoded(content.metadata and asdict(content.metadata)),
@@ -198,7 +207,7 @@ class NewerFormatError(CheckpointError):
 
 def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
     arrays, provenance = fields["state_arrays"], fields["provenance"]
-    metadata = fields["metadata"]
+    metadata, architecture = fields["metadata"], fields.get("architecture")
     weights = StoredObject(**fields["weights"])
     content = CheckpointContent(
         server_round=int(fields["server_round"]),
@@ -219,6 +228,8 @@ def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
         random_state=fields["random_state"],
         strategy=fields["strategy"],
         fingerprint=fields["fingerprint"],
+        architecture=Architecture.from_json(architecture) if architecture else None,
+        is_settled=bool(fields.get("is_settled")),
         tensor_type=fields["tensor_type"],
         provenance=RunProvenance(**_decoded(provenance)) if provenance else None,
         metadata=VersionMetadata(**_decoded(metadata)) if metadata else None,

@@ -17,7 +17,7 @@ from flwr_registry.weights import (
     Architecture,
     NpyImages,
     Weights,
-    counters_to_cast_back,
+    dtypes_to_cast_back,
 )
 
 __all__ = [
@@ -57,7 +57,7 @@ def weights_of(
     names : sequence of str, optional
         Names of legacy tensors, which have none; their positions otherwise.
     reference : Architecture, optional
-        Tells which floats were integers before averaging.
+        Tells what arrays were before arithmetic widened them.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def weights_of(
     return Weights(
         arrays,
         opaque=_is_opaque(arrays, data),
-        cast_back=counters_to_cast_back(arrays, reference),
+        cast_back=dtypes_to_cast_back(arrays, reference),
     )
 
 

@@ -82,6 +82,6 @@ def go_back(
         content = checkpoints.content(number)
         port.take_up(StrategyState(content.state, dict(content.state_arrays)))
     given = port.model_of(images, tensor_type)
-    buffers, weights = port.view(given)
+    buffers, weights = port.view(given, images)
     version = RoundVersion(ledger.version(str(finished.version)))
     return RestoredModel(CurrentModel(buffers, weights, version, tensor_type), given)

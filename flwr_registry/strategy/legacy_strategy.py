@@ -69,14 +69,13 @@ class LegacyRecording:
         if recorder.options.starts_from_something:
             recorder.begin_run(_run_of(list(client_manager.all().values())))
         parameters: Parameters | None = super().initialize_parameters(client_manager)  # type: ignore[misc]
-        if recorder.initial_model is not None:
-            parameters = recorder.initial_model
-            see_model(self, parameters)
-        if recorder.replay is None:
-            return parameters
         see_model(self, parameters)
-        # Otherwise the server would ask a client for a model that nobody needs.
-        return recorder.replay.last_model if parameters is None else parameters
+        if recorder.initial_model is not None:
+            parameters = recorder.hand_out(recorder.initial_model)
+        elif recorder.replay is not None and parameters is None:
+            # Otherwise the server would ask a client for a model that nobody needs.
+            parameters = recorder.hand_out(recorder.replay.last_model)
+        return parameters
 
     def configure_fit(
         self, server_round: int, parameters: Parameters, client_manager: ClientManager

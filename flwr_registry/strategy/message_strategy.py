@@ -46,9 +46,9 @@ class MessageRecording:
             for given in _argument_holders(call):
                 if "grid" in given:
                     recorder.begin_run(_run_of(given["grid"]))
-                if "initial_arrays" in given and recorder.initial_model is not None:
-                    given["initial_arrays"] = recorder.initial_model
                 see_model(self, given.get("initial_arrays"))
+                if "initial_arrays" in given and recorder.initial_model is not None:
+                    given["initial_arrays"] = recorder.hand_out(recorder.initial_model)
                 evaluate_fn = given.get("evaluate_fn")
                 if callable(evaluate_fn):
                     recorder.evaluates_centrally = True

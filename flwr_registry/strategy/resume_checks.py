@@ -13,11 +13,10 @@ from flwr_registry.errors import (
 from flwr_registry.records import ModelVersion, VersionStatus
 from flwr_registry.strategy.attributes import attributes_of
 from flwr_registry.strategy.strategy_state import has_state_dict, is_strategy
-from flwr_registry.weights import Architecture
 
 __all__ = [
     "check_accountants",
-    "check_architecture",
+    "check_given",
     "check_initial",
     "check_strategy",
 ]
@@ -46,19 +45,24 @@ def check_strategy(content: CheckpointContent, class_chain: str, model: str) -> 
         )
 
 
-def check_architecture(content: CheckpointContent, initial: Architecture) -> None:
-    """Compare the model that training is given with the checkpoint's.
+def check_given(content: CheckpointContent, fingerprint: str) -> None:
+    """Compare the model that the app gives with the one that it gave at first.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Of the architecture of what it gives now; nothing is compared with an empty one.
 
     Raises
     ------
     ResumeError
         When names, shapes or floating dtypes differ.
     """
-    if content.fingerprint and content.fingerprint != initial.fingerprint:
+    if content.fingerprint and fingerprint and content.fingerprint != fingerprint:
         raise ResumeError(
             "the initial model differs in names, shapes or dtypes from the one that "
-            f"this run trained up to round {content.server_round}: give the same "
-            f"architecture, {_ANEW}"
+            f"this run began with, which is trained up to round "
+            f"{content.server_round}: give the same architecture, {_ANEW}"
         )
 
 

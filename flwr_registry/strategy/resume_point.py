@@ -48,6 +48,11 @@ class ResumePoint:
         light = replace(self.checkpoint, weights=empty, content=content)
         return replace(self, checkpoint=light)
 
+    def without_given_model(self) -> ResumePoint:
+        """Return the same, forgetting what model the app gave to begin with."""
+        content = replace(self.checkpoint.content, fingerprint="")
+        return replace(self, checkpoint=replace(self.checkpoint, content=content))
+
     def __str__(self) -> str:
         return f"{self.folder}/round_{self.server_round:06d}"
 

@@ -4,26 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from flwr_registry.records import DriftFinding, ModelVersion, RoundFacts, RunProvenance
 from flwr_registry.strategy.resume_point import ResumePoint
 from flwr_registry.strategy.tolerance import LOGGER
 from flwr_registry.strategy.verdict import Consequence
+from flwr_registry.weights import Weights
 
 __all__ = [
-    "log_averaged_counters",
     "log_best",
     "log_drift",
+    "log_first_aggregate",
     "log_invalid",
     "log_left_out",
+    "log_other_bump",
     "log_places",
     "log_promotion",
+    "log_rejected_in_a_row",
     "log_resume",
     "log_summary",
     "log_version",
     "log_wait",
     "log_went_back",
+    "log_widened",
     "log_without_model",
 ]
+
+_SHOWN = 8
+
+
+def log_other_bump(version: ModelVersion, bump: str | None, error: Exception) -> None:
+    """Log that a version got a number of its architecture's own."""
+    LOGGER.warning(
+        "registry: round %s is registered as %s, not as a %s version: %s",
+        version.server_round,
+        version.reference,
+        bump,
+        error,
+    )
 
 
 def log_places(provenance: RunProvenance, database_url: str, storage_url: str) -> None:
@@ -93,7 +112,7 @@ def log_invalid(
         "registry: round %d failed validation%s: %s. %s%s.",
         facts.server_round,
         f", recorded as {version.reference} (failed)" if version else "",
-        "; ".join(errors),
+        _first_of(errors, "; "),
         consequence.value,
         _named(kept) if consequence is Consequence.REJECT else "",
     )
@@ -126,13 +145,41 @@ def log_went_back(restored: ModelVersion | None) -> None:
     )
 
 
-def log_averaged_counters(names: Sequence[str]) -> None:
-    """Log once a run that averaging turned integers into floats."""
+def log_first_aggregate(differences: Sequence[str]) -> None:
+    """Log that the run's first aggregate is unlike the model that it began with."""
     LOGGER.info(
-        "registry: averaging made floats of the integers %s. They are stored as the "
-        "strategy returned them; Weights.to_torch() casts them back.",
-        ", ".join(names),
+        "registry: the strategy's first model differs from the one that training began "
+        "with, and is the reference for all later ones: %s",
+        _first_of(differences, "; "),
     )
+
+
+def log_rejected_in_a_row(count: int, errors: Sequence[str]) -> None:
+    """Log that training stands still, and what to set."""
+    LOGGER.error(
+        "registry: the models of the last %d rounds were rejected: training stands "
+        "still (%s). If they are sound, let them pass with on_invalid='record' "
+        "(registry-on-invalid in the run configuration), or say with "
+        "validator=ModelValidator(...) what a model has to be like.",
+        count,
+        _first_of(errors, "; "),
+    )
+
+
+def log_widened(weights: Weights) -> None:
+    """Log once a run that a strategy's arithmetic gave other dtypes."""
+    integers = [
+        name for name, dtype in weights.cast_back.items() if np.dtype(dtype).kind != "f"
+    ]
+    floats = [name for name in weights.cast_back if name not in set(integers)]
+    for made, names in (("floats of the integers", integers), ("wider floats", floats)):
+        if names:
+            LOGGER.info(
+                "registry: averaging made %s %s. They are stored as the strategy "
+                "returned them; Weights.to_torch() casts them back.",
+                made,
+                _first_of(names, ", "),
+            )
 
 
 def log_left_out(attributes: Sequence[str]) -> None:
@@ -174,6 +221,12 @@ def log_summary(
             len(troubles),
             troubles[0],
         )
+
+
+def _first_of(texts: Sequence[str], separator: str) -> str:
+    shown = separator.join(texts[:_SHOWN])
+    more = len(texts) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _named(version: ModelVersion | None) -> str:

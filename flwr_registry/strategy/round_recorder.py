@@ -28,7 +28,7 @@ from flwr_registry.strategy.run_opening import RunOpening
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.tolerance import Tolerance
 from flwr_registry.strategy.verdict import Consequence, Verdict
-from flwr_registry.weights import Weights
+from flwr_registry.weights import Architecture, Weights
 
 __all__ = ["RoundRecorder"]
 
@@ -65,6 +65,7 @@ class RoundRecorder:
         self._measured: Buffers = ()
         self._begun = False
         self._is_told_the_end = False
+        self._is_given_known = False
         self._validation = RoundValidation(self.options.validator)
         self._model = CurrentModel()
         self._round = RoundProgress()
@@ -101,11 +102,15 @@ class RoundRecorder:
             self._refuse_to_start_blindly()
             return
         self._opening.open(ledger, self.options, self.tolerate)
-        self._model = self._opening.model
+        if self._opening.model.weights is not None:
+            self._model = self._opening.model
+            self._validation.begin_with(self._opening.model.weights)
         if self.replay is not None:
             self._go_on_after(self.replay)
 
     def _go_on_after(self, replay: Replay) -> None:
+        self._opening.check_given(self._validation.reference.given_fingerprint)
+        self._validation.go_on_after(replay.content, self._model.weights)
         self._metrics = MetricsHistory.of(replay.content)
         self._jobs.go_on_after(replay.content)
         self._drift.take_up(self._metrics, replay.last_round)
@@ -153,15 +158,29 @@ class RoundRecorder:
     def see_model(
         self, buffers: Buffers, read_weights: Callable[[None], Weights | None]
     ) -> None:
-        """Take the first model that is seen as the reference for all later ones."""
-        if self._validation.reference is not None or not buffers:
+        """Note the first model that is seen, which the app gives to begin with."""
+        is_ours = same_buffers(buffers, self._model.buffers)
+        if self._is_given_known or not buffers or is_ours:
             return
+        self._is_given_known = True
+        weights = None
         with self.tolerate("read the initial model"):
             weights = read_weights(None)
-            if weights is not None and self._model.weights is None:
-                self._go_on_with(CurrentModel(buffers, weights))
-            self._validation.take_reference(weights)
-        self._opening.check_architecture(self._validation.reference)
+        if weights is None:
+            return
+        self._opening.check_given(Architecture.of(weights).fingerprint)
+        self._validation.note_given(weights)
+        if self._model.weights is None:
+            self._go_on_with(CurrentModel(buffers, weights))
+            self._validation.begin_with(weights)
+
+    def hand_out(self, model: Any) -> Any:
+        """Return a model of ours for the app to begin with; what it is given is ours.
+
+        It need not look like the one that the app gave at first.
+        """
+        self._is_given_known = True
+        return model
 
     def begin_round(self, server_round: int) -> None:
         """Note that a round begins; the one before it is over."""
@@ -169,8 +188,6 @@ class RoundRecorder:
         self._opening.take_up()
         if self.replay is not None and not self.replays(server_round):
             self.replay.end()
-        # Without an initial model seen, what training goes on with is the reference.
-        self._validation.take_reference(self._model.weights)
         self._round = RoundProgress(server_round)
 
     def choose(self, node_ids: Iterable[str]) -> None:
@@ -206,10 +223,7 @@ class RoundRecorder:
         if weights is None:
             self._record_without_model(aggregate, facts)
             return True
-        verdict = Verdict()
-        with self.tolerate(f"validate the model of round {server_round}"):
-            verdict = self._validation.judge(weights, facts)
-        consequence = verdict.consequence(self.options.on_invalid)
+        verdict, consequence = self._judge(weights, facts)
         updates = {}
         if not verdict.unfit:
             before = self._model.weights
@@ -243,6 +257,17 @@ class RoundRecorder:
         self._round.made = None if verdict.errors else made
         return True
 
+    def _judge(
+        self, weights: Weights, facts: RoundFacts
+    ) -> tuple[Verdict, Consequence]:
+        verdict = Verdict()
+        with self.tolerate(f"validate the model of round {facts.server_round}"):
+            verdict = self._validation.judge(weights, facts, self._model.weights)
+        consequence = verdict.consequence(self.options.on_invalid)
+        with self.tolerate(f"note the verdict on round {facts.server_round}"):
+            self._validation.conclude(weights, verdict, consequence)
+        return verdict, consequence
+
     def model_to_train(self, given: Any) -> Any:
         """Return what a round trains: Flower's model, or one from before a drift."""
         restored = self._drift.restored
@@ -261,7 +286,6 @@ class RoundRecorder:
 
     def _go_on_with(self, model: CurrentModel) -> None:
         self._model, self._drift.restored = model, None
-        self._validation.take_reference(model.weights)
 
     def measure(self, buffers: Buffers) -> None:
         """Note the model that an evaluation is about to measure."""

@@ -15,10 +15,10 @@ from flwr_registry.strategy.run_history import (
     MetricsHistory,
     RoundVersion,
 )
+from flwr_registry.strategy.run_reference import RunReference
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.strategy_state import StrategyState
 from flwr_registry.strategy.tolerance import Tolerance
-from flwr_registry.weights import Architecture
 
 __all__ = ["EndedRound", "RoundSnapshots"]
 
@@ -33,8 +33,8 @@ class EndedRound:
         What training goes on with.
     made : RoundVersion or None
         The sound version that the round made.
-    reference : Architecture or None
-        What models are held against.
+    reference : RunReference
+        What the run's models look like.
     metrics : mapping
         Of all rounds, as a checkpoint holds them.
     measured : mapping of str to float
@@ -50,7 +50,7 @@ class EndedRound:
     server_round: int
     model: CurrentModel
     made: RoundVersion | None
-    reference: Architecture | None
+    reference: RunReference
     metrics: Mapping[str, Mapping[int, Any]]
     measured: Mapping[str, float]
     due: bool
@@ -87,7 +87,7 @@ class RoundSnapshots:
         model: CurrentModel,
         made: RoundVersion | None,
         metrics: MetricsHistory,
-        reference: Architecture | None,
+        reference: RunReference,
     ) -> EndedRound:
         """Take hold of a round's end.
 

@@ -85,7 +85,9 @@ class RunCheckpoints:
             rounds=self._named(rounds),
             random_state=ended.random_state,
             strategy=self._class_chain,
-            fingerprint=ended.reference.fingerprint if ended.reference else "",
+            fingerprint=ended.reference.given_fingerprint,
+            architecture=ended.reference.architecture,
+            is_settled=ended.reference.is_settled,
             provenance=provenance,
             metadata=self._ledger.metadata(None),
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from typing import Any
 
 from flwr_registry.errors import (
     ModelNotFoundError,
     NoProductionModelError,
     PromotionRefusedError,
+    ValidationError,
 )
 from flwr_registry.records import (
     DriftFinding,
@@ -31,6 +33,7 @@ from flwr_registry.strategy.resume_checks import check_initial
 from flwr_registry.strategy.resume_point import ResumePoint, find_resume_point
 from flwr_registry.strategy.round_log import (
     log_best,
+    log_other_bump,
     log_places,
     log_resume,
 )
@@ -146,6 +149,8 @@ class RunLedger:
     ) -> ModelVersion:
         """Store a round's model and register it as a version.
 
+        Another architecture than the user's bump allows is registered by its own.
+
         Parameters
         ----------
         parent : ModelVersion or None
@@ -154,18 +159,27 @@ class RunLedger:
             What the round's update was like.
         """
         registry, run = self._registered_run()
-        return registry.register(
+        register = partial(
+            registry.register,
             weights,
             model=self.provenance.model,
             run=run,
             facts=facts,
             parent=parent.version if parent else self._resumed_version,
-            bump=self._options.bump if not errors else None,
             errors=errors,
             metrics={MetricSource.AGGREGATE.value: updates} if updates else None,
             metadata=self.metadata(weights),
             privacy=privacy,
         )
+        bump = self._options.bump if not errors else None
+        try:
+            return register(bump=bump)
+        except ValidationError as error:
+            # A bump that does not fit is the only thing that the registry validates
+            # here; the version must not be lost for it.
+            version = register(bump=None)
+            log_other_bump(version, bump, error)
+            return version
 
     def record_round(
         self, facts: RoundFacts, status: RoundStatus, measured: ModelVersion | None

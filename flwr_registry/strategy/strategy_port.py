@@ -97,6 +97,17 @@ class StrategyPort:
 
         add_exit_handler(at_exit)
 
-    def view(self, model: Any) -> tuple[Buffers, Weights | None]:
-        """Take hold of a model's bytes and view its arrays."""
-        return buffers_of(model), weights_of(model, self._options.names)
+    def view(self, model: Any, stored: NpyImages) -> tuple[Buffers, Weights | None]:
+        """Take hold of a model's bytes and view its arrays.
+
+        Parameters
+        ----------
+        stored : NpyImages
+            What the model was made from.
+        """
+        weights = weights_of(model, self._options.names)
+        if weights is not None and len(weights) == len(stored.images):
+            names = dict(zip(stored.images, weights, strict=True))
+            dtypes = {names[each]: dtype for each, dtype in stored.cast_back.items()}
+            weights = Weights(weights, opaque=weights.opaque, cast_back=dtypes)
+        return buffers_of(model), weights

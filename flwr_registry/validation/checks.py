@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flwr_registry.validation.finite import count_non_finite
+from flwr_registry.validation.finite import count_newly_non_finite, count_non_finite
 from flwr_registry.weights import Architecture, TensorSpec, Weights
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "enough_nodes",
     "finite_values",
     "metrics_in_range",
+    "related_dtypes",
     "same_dtypes",
     "same_names",
     "same_shapes",
@@ -67,10 +68,33 @@ def same_dtypes(weights: Weights, reference: Architecture) -> Iterator[str]:
             yield f"array '{spec.name}' has dtype {found}, expected {spec.dtype}"
 
 
-def finite_values(weights: Weights) -> Iterator[str]:
-    """Find arrays with values that are NaN or infinite, and count these."""
+def related_dtypes(weights: Weights, reference: Architecture) -> Iterator[str]:
+    """Find arrays whose dtype is of another kind.
+
+    Floats of any width are one kind, integers another. A float where an integer was is
+    no error, as for `same_dtypes`.
+    """
+    for spec in _shared(weights, reference):
+        found = weights[spec.name].dtype.newbyteorder("=")
+        kinds = "iubf" if spec.is_integer else np.dtype(spec.dtype).kind
+        if found.kind not in kinds:
+            yield f"array '{spec.name}' has dtype {found}, expected {spec.dtype}"
+
+
+def finite_values(weights: Weights, before: Weights | None = None) -> Iterator[str]:
+    """Find arrays with values that are NaN or infinite, and count these.
+
+    Parameters
+    ----------
+    before : Weights, optional
+        The model that training went on with. Then only values count that were finite in
+        it; arrays that it does not have, or has in another shape, may hold anything.
+    """
     for name, array in weights.items():
-        nan, inf = count_non_finite(array)
+        if before is None:
+            nan, inf = count_non_finite(array)
+        else:
+            nan, inf = count_newly_non_finite(array, before.get(name))
         counts = [f"{nan} NaN"] * bool(nan) + [f"{inf} Inf"] * bool(inf)
         if counts:
             yield f"array '{name}' has {' and '.join(counts)} among {array.size} values"

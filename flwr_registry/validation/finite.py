@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["count_non_finite"]
+__all__ = ["count_newly_non_finite", "count_non_finite"]
 
 # Smaller products, OpenBLAS computes on one core.
 _BLOCK_BYTES = 4 * 1024 * 1024
 _ROW_LENGTH = 1024
 # These are read twice, the second time from the cache.
 _HALF_BLOCK_BYTES = 512 * 1024
+
+_NUMBERS = "biufc"
 
 # Read as integers, the halves that are not finite are the largest of their sign.
 _POSITIVE_HALF_INFINITY = 0x7C00
@@ -50,6 +52,40 @@ def count_non_finite(array: NDArray[Any]) -> tuple[int, int]:
                 num_nan = int(np.count_nonzero(np.isnan(block)))
                 nan += num_nan
                 inf += block.size - num_nan - int(np.count_nonzero(np.isfinite(block)))
+    return nan, inf
+
+
+def count_newly_non_finite(
+    array: NDArray[Any], before: NDArray[Any] | None
+) -> tuple[int, int]:
+    """Count the values that became NaN or infinite, position by position.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        Read once when all of it is finite, which then costs what `count_non_finite`
+        does.
+    before : numpy.ndarray or None
+        The same values at an earlier time, of any dtype and layout. Those that were not
+        finite then do not count. Without it, or with another shape, none count.
+
+    Returns
+    -------
+    nan, inf : int
+        How many are one and the other now.
+    """
+    counted = count_non_finite(array)
+    if counted == (0, 0) or before is None or before.shape != array.shape:
+        return 0, 0
+    if before.dtype.kind not in _NUMBERS:
+        return 0, 0
+    nan = inf = 0
+    with np.errstate(all="ignore"):
+        for block, old in _pairs_of_blocks(array, before):
+            fresh = block[~np.isfinite(block) & np.isfinite(old)]
+            num_nan = int(np.count_nonzero(np.isnan(fresh)))
+            nan += num_nan
+            inf += fresh.size - num_nan
     return nan, inf
 
 
@@ -84,3 +120,16 @@ def _blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
         op_flags=["readonly", "nbo", "aligned"],
         buffersize=count,
     )
+
+
+def _pairs_of_blocks(
+    one: NDArray[Any], other: NDArray[Any]
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """All values of two arrays of one shape, those of each position together."""
+    pairs: Iterator[tuple[NDArray[Any], NDArray[Any]]] = np.nditer(
+        [one, other],
+        flags=["external_loop", "buffered", "zerosize_ok"],
+        op_flags=[["readonly", "nbo", "aligned"]] * 2,
+        buffersize=_BLOCK_BYTES // max(one.itemsize, other.itemsize),
+    )  # type: ignore[assignment]
+    yield from pairs

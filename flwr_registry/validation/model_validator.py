@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from flwr_registry.validation.checks import (
@@ -11,6 +11,7 @@ from flwr_registry.validation.checks import (
     enough_nodes,
     finite_values,
     metrics_in_range,
+    related_dtypes,
     same_dtypes,
     same_names,
     same_shapes,
@@ -32,11 +33,17 @@ class Candidate:
         What training reported of it.
     num_nodes : int or None
         How many nodes contributed; None when that is not known.
+    before : Weights or None
+        The model that training went on with before.
+    settled : Architecture or None
+        What the run's models look like since its first aggregate.
     """
 
     weights: Weights
     metrics: Mapping[str, Any] = field(default_factory=dict)
     num_nodes: int | None = None
+    before: Weights | None = None
+    settled: Architecture | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +51,16 @@ class ModelValidator:
     """Checks a model before it is used, reading each of its bytes once.
 
     Checked are the names, order, shapes and dtypes of the arrays against a reference,
-    NaN and Inf, the sanity of metrics, the number of nodes, and whatever `check` adds.
-    A serialized model, such as that of XGBoost, is not looked into.
+    values that became NaN or infinite, the sanity of metrics, the number of nodes, and
+    whatever `check` adds. A serialized model, such as that of XGBoost, is not looked
+    into.
 
     Parameters
     ----------
     reference : Architecture, Weights, mapping of arrays or torch module, optional
-        What the model has to look like. In a run it is the initial model unless given.
+        What every model has to look like, its dtypes included; a float may be wider.
+        Without it the first aggregate that a run goes on with settles names, order and
+        shapes, whatever the initial model is like, and a dtype may not change its kind.
     min_nodes : int
         The fewest nodes that have to contribute.
     metric_ranges : mapping of str to (low, high), optional
@@ -84,12 +94,6 @@ class ModelValidator:
             _check_range(name, allowed)
         object.__setattr__(self, "metric_ranges", ranges)
 
-    def with_reference(self, reference: Architecture) -> ModelValidator:
-        """Compare with `reference`, unless another one was given from the start."""
-        return (
-            self if self.reference is not None else replace(self, reference=reference)
-        )
-
     def validate(self, candidate: Candidate) -> list[str]:
         """Run every check.
 
@@ -109,29 +113,30 @@ class ModelValidator:
         list of str
             Errors of its arrays, of the number of nodes, and of the user's own check.
         """
-        return [*self._structure(candidate.weights), *self._contents(candidate)]
+        return [*self._structure(candidate), *self._contents(candidate)]
 
     def metric_errors(self, candidate: Candidate) -> list[str]:
         """Find metrics that cast doubt on a model whose arrays may be sound."""
         ranges = self.metric_ranges or {}
         return list(metrics_in_range(candidate.metrics or {}, ranges))
 
-    def _structure(self, weights: Weights) -> Iterator[str]:
-        reference: Architecture | None = self.reference
-        if reference is None:
+    def _structure(self, candidate: Candidate) -> Iterator[str]:
+        weights, given = candidate.weights, self.reference
+        expected: Architecture | None = given or candidate.settled
+        if expected is None:
             return
-        if weights.opaque != reference.opaque:
-            found, expected = _kind(weights.opaque), _kind(reference.opaque)
-            yield f"the model is {found}, expected {expected}"
-        if weights.opaque or reference.opaque:
+        if weights.opaque != expected.opaque:
+            found, wanted = _kind(weights.opaque), _kind(expected.opaque)
+            yield f"the model is {found}, expected {wanted}"
+        if weights.opaque or expected.opaque:
             return
-        yield from same_names(weights, reference)
-        yield from same_shapes(weights, reference)
-        yield from same_dtypes(weights, reference)
+        yield from same_names(weights, expected)
+        yield from same_shapes(weights, expected)
+        yield from (same_dtypes if given else related_dtypes)(weights, expected)
 
     def _contents(self, candidate: Candidate) -> Iterator[str]:
         if not candidate.weights.opaque:
-            yield from finite_values(candidate.weights)
+            yield from finite_values(candidate.weights, candidate.before)
         yield from enough_nodes(candidate.num_nodes, self.min_nodes)
         if self.check is not None:
             yield from _asked(self.check, candidate)

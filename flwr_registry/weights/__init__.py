@@ -3,7 +3,7 @@
 from flwr_registry.weights.architecture import (
     Architecture,
     TensorSpec,
-    counters_to_cast_back,
+    dtypes_to_cast_back,
 )
 from flwr_registry.weights.model_files import ModelFile, read_model_file
 from flwr_registry.weights.named_arrays import Weights
@@ -28,8 +28,8 @@ __all__ = [
     "Weights",
     "compare_stored",
     "copy_verified",
-    "counters_to_cast_back",
     "decode",
+    "dtypes_to_cast_back",
     "encode",
     "load_npy_images",
     "load_separate_arrays",

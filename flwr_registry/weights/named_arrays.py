@@ -30,8 +30,9 @@ class Weights(Mapping[str, NDArray[Any]]):
         The single one-dimensional uint8 array is a serialized model, such as the JSON
         of XGBoost: its length and values say nothing about an architecture.
     cast_back : mapping of str to str, optional
-        Arrays that were integers before averaging made them floats (the counters of
-        BatchNorm), with the dtype to cast them back to for use.
+        Arrays that the arithmetic of a strategy widened, with the dtype to cast them
+        back to for use: integers that averaging made floats (the counters of
+        BatchNorm), and narrower floats.
 
     Raises
     ------
@@ -109,7 +110,7 @@ class Weights(Mapping[str, NDArray[Any]]):
 
     @property
     def cast_back(self) -> Mapping[str, str]:
-        """Integer dtypes of arrays that averaging turned into floats."""
+        """Dtypes that arrays had before the arithmetic of a strategy widened them."""
         return MappingProxyType(self._cast_back)
 
     @property
@@ -118,7 +119,7 @@ class Weights(Mapping[str, NDArray[Any]]):
         return sum(array.nbytes for array in self._arrays.values())
 
     def to_torch(self) -> dict[str, torch.Tensor]:
-        """Copy into a torch state dict, averaged counters cast back to integers.
+        """Copy into a torch state dict, widened arrays cast back to what they were.
 
         Raises
         ------

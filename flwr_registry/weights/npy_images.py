@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -29,10 +29,13 @@ class NpyImages:
         By name.
     opaque : bool
         The single array is a serialized model rather than a tensor.
+    cast_back : mapping of str to str
+        As that of `Weights`.
     """
 
     images: Mapping[str, bytes]
     opaque: bool
+    cast_back: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_npy_images(storage: StorageBackend, stored: StoredObject) -> NpyImages:
@@ -49,8 +52,8 @@ def load_npy_images(storage: StorageBackend, stored: StoredObject) -> NpyImages:
     if found is None:
         weights = load_weights(storage, stored)
         images = {name: _image_of(array) for name, array in weights.items()}
-        return NpyImages(images, weights.opaque)
-    return NpyImages(found.arrays, found.opaque)
+        return NpyImages(images, weights.opaque, weights.cast_back)
+    return NpyImages(found.arrays, found.opaque, found.cast_back)
 
 
 def _read_image(file: BinaryIO, entry: Entry, digest: SlicedDigest) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Generic, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from flwr_registry.records import StoredObject
 from flwr_registry.storage import SlicedDigest, StorageBackend
 from flwr_registry.weights.safetensors_file import (
     SLICE_BYTES,
+    dtypes_before_widening,
     has_layout_notes,
     is_opaque,
 )
@@ -44,10 +45,13 @@ class ReadArrays(Generic[Form]):
         By name, in the form that they were read in.
     opaque : bool
         The single array is a serialized model rather than a tensor.
+    cast_back : mapping of str to str
+        As that of `Weights`.
     """
 
     arrays: dict[str, Form]
     opaque: bool
+    cast_back: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_separate_arrays(
@@ -135,7 +139,11 @@ def _read(
     for entry in sorted(entries, key=lambda each: (each.begin, each.end)):
         arrays[entry.name] = read_entry(file, entry, digest)
     in_order = {entry.name: arrays[entry.name] for entry in entries}
-    return ReadArrays(in_order, is_opaque(metadata)), digest.hexdigest()
+    sha256 = digest.hexdigest()
+    if sha256 != stored.sha256:
+        return nothing, sha256
+    cast_back = dtypes_before_widening(metadata)
+    return ReadArrays(in_order, is_opaque(metadata), cast_back), sha256
 
 
 def _read_array(file: BinaryIO, entry: Entry, digest: SlicedDigest) -> NDArray[Any]:

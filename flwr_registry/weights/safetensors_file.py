@@ -33,6 +33,7 @@ __all__ = [
     "SafetensorsContent",
     "assemble",
     "decode",
+    "dtypes_before_widening",
     "encode",
     "has_layout_notes",
     "is_opaque",
@@ -154,15 +155,30 @@ def assemble(
         entry.name: _array_of(bytes_of(entry), entry, layout.get(entry.name))
         for entry in entries
     }
-    cast_back = _json_mapping(metadata, _CAST_BACK)
-    for dtype in cast_back.values():
-        _checked_dtype(dtype)
-    return Weights(arrays, opaque=metadata.get(_OPAQUE) == "true", cast_back=cast_back)
+    return Weights(
+        arrays,
+        opaque=is_opaque(metadata),
+        cast_back=dtypes_before_widening(metadata),
+    )
 
 
 def is_opaque(metadata: Mapping[str, str]) -> bool:
     """Tell by its metadata whether a file holds a serialized model, no tensors."""
     return metadata.get(_OPAQUE) == "true"
+
+
+def dtypes_before_widening(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return by name what dtype arrays had before a strategy's arithmetic.
+
+    Raises
+    ------
+    WeightsFormatError
+        When what is noted is no dtype.
+    """
+    cast_back = _json_mapping(metadata, _CAST_BACK)
+    for dtype in cast_back.values():
+        _checked_dtype(dtype)
+    return cast_back
 
 
 def has_layout_notes(metadata: Mapping[str, str]) -> bool:

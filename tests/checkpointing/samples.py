@@ -14,7 +14,7 @@ from flwr_registry.records import (
     StoredObject,
     VersionMetadata,
 )
-from flwr_registry.weights import Weights
+from flwr_registry.weights import Architecture, Weights
 
 FINISHED = FinishedRound(
     gave_model=True,
@@ -48,6 +48,8 @@ def content(server_round, **changes):
         "random_state": {"python": [3, [1, 2], None]},
         "strategy": "flwr.FedAdam",
         "fingerprint": "f" * 64,
+        "architecture": Architecture.of(Weights({"w": np.zeros(3, np.float32)})),
+        "is_settled": True,
         "provenance": RunProvenance("trial", "digits", strategy_config={"eta": 0.1}),
         "metadata": VersionMetadata(tags={"site": "north"}),
     }

@@ -15,6 +15,7 @@ from flwr_registry.checkpointing.checkpoint import (
     read_manifest,
     write_manifest,
 )
+from flwr_registry.errors import CheckpointError
 from flwr_registry.records import StoredObject
 
 
@@ -71,3 +72,19 @@ def test_whatever_is_measured_can_be_saved(storage, value, expected):
     manager = CheckpointManager(storage, "trial")
     manager.save(content(1, metrics={"s": {1: {"m": value}}}))
     assert manager.load_latest().content.metrics == {"s": {1: {"m": expected}}}
+
+
+def test_a_manifest_of_an_earlier_release_knows_no_architecture():
+    fields = described(content(1))
+    del fields["architecture"], fields["is_settled"]
+    stored = StoredObject("w", 1, "0" * 64)
+    found = read_manifest(write_manifest(fields, stored, None)).content
+    assert (found.architecture, found.is_settled) == (None, False)
+
+
+@pytest.mark.parametrize("damaged", [{"tensors": [["w"]]}, {"tensors": 3}, [1]])
+def test_an_architecture_that_cannot_be_read_is_damage(damaged):
+    fields = described(content(1)) | {"architecture": damaged}
+    stored = StoredObject("w", 1, "0" * 64)
+    with pytest.raises(CheckpointError):
+        read_manifest(write_manifest(fields, stored, None))

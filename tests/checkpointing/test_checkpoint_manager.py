@@ -32,6 +32,8 @@ def test_it_comes_back_as_it_was(storage):
         "random_state",
         "strategy",
         "fingerprint",
+        "architecture",
+        "is_settled",
     ):
         assert getattr(loaded.content, name) == getattr(content(7), name)
 

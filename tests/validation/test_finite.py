@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flwr_registry.validation.finite import count_non_finite
+from flwr_registry.validation.finite import count_newly_non_finite, count_non_finite
 
 FLOATS = st.one_of(
     hnp.floating_dtypes(endianness="?"), hnp.complex_number_dtypes(endianness="?")
@@ -31,6 +31,37 @@ def test_it_counts_as_numpy_does(array, layout):
     nan, inf = count_non_finite(array)
     assert nan == np.isnan(array).sum()
     assert nan + inf == array.size - np.isfinite(array).sum()
+
+
+NUMBERS = st.one_of(FLOATS, hnp.integer_dtypes(endianness="?"), hnp.boolean_dtypes())
+
+
+@given(st.data(), hnp.array_shapes(min_dims=0, min_side=0), FLOATS, NUMBERS)
+def test_it_counts_what_became_so_as_numpy_does(data, shape, dtype, dtype_before):
+    array = data.draw(hnp.arrays(dtype, shape))
+    before = data.draw(hnp.arrays(dtype_before, shape))
+    layouts = [data.draw(st.sampled_from(LAYOUTS)) for _ in range(2)]
+    array = layouts[0](array).reshape(shape)
+    before = layouts[1](before).reshape(shape)
+    nan, inf = count_newly_non_finite(array, before)
+    fresh = ~np.isfinite(array) & np.isfinite(before)
+    assert nan == (fresh & np.isnan(array)).sum()
+    assert nan + inf == fresh.sum()
+    assert count_newly_non_finite(array, array) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "before", [None, np.zeros(2), np.zeros((3, 1)), np.array(["a", "b", "c"])]
+)
+def test_nothing_becomes_so_without_a_counterpart(before):
+    assert count_newly_non_finite(np.full(3, np.nan), before) == (0, 0)
+
+
+def test_positions_agree_across_blocks_and_memory_orders():
+    array = np.full((1501, 1499), np.nan, np.float32)
+    before = np.asfortranarray(array)
+    before[1500, 3] = 1
+    assert count_newly_non_finite(array, before) == (1, 0)
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "c8", "c16", "g", ">f4"])

@@ -230,13 +230,84 @@ def test_without_a_reference_anything_finite_passes():
     assert errors({"x": np.ones(2)}, reference=None) == []
 
 
-def test_a_given_reference_goes_before_that_of_the_run():
-    other = Architecture.of(Weights({"x": np.ones(2)}))
-    given = ModelValidator(reference=LAYERS)
-    assert given.with_reference(other) is given
-    assert ModelValidator(min_nodes=2).with_reference(other) == ModelValidator(
-        min_nodes=2, reference=other
+def in_a_run(arrays, before=None, settled=LAYERS, **options):
+    candidate = Candidate(
+        Weights(arrays),
+        before=None if before is None else Weights(before),
+        settled=None if settled is None else Architecture.of(Weights(settled)),
     )
+    return ModelValidator(**options).validate(candidate)
+
+
+def test_a_given_reference_goes_before_that_of_the_run():
+    other = {"x": np.ones(2)}
+    assert in_a_run(LAYERS, settled=other, reference=LAYERS) == []
+    assert in_a_run(other, settled=other, reference=LAYERS) != []
+
+
+def test_before_the_first_aggregate_any_structure_passes():
+    assert in_a_run({"x": np.ones(2)}, settled=None) == []
+
+
+def test_later_aggregates_have_the_names_order_and_shapes_of_the_first():
+    assert in_a_run({**LAYERS, "x": np.ones(1)}) == ["unexpected arrays: 'x'"]
+    assert in_a_run(dict(list(LAYERS.items())[:2])) == [
+        "missing arrays: 'norm.counter'"
+    ]
+    assert in_a_run(dict(reversed(LAYERS.items()))) != []
+    assert in_a_run({**LAYERS, "a.bias": np.zeros(4, np.float32)}) == [
+        "array 'a.bias' has shape (4,), expected (3,)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "sound"),
+    [
+        ("a.bias", "f8", True),
+        ("a.bias", "f2", True),
+        ("a.bias", ">f4", True),
+        ("a.bias", "i4", False),
+        ("a.bias", "c8", False),
+        ("a.bias", "?", False),
+        ("a.bias", "U3", False),
+        ("norm.counter", "i2", True),
+        ("norm.counter", "f2", True),
+        ("norm.counter", "c8", False),
+    ],
+)
+def test_in_a_run_a_dtype_keeps_its_kind(name, dtype, sound):
+    found = in_a_run({**LAYERS, name: np.zeros(LAYERS[name].shape, dtype)})
+    assert found == (
+        []
+        if sound
+        else [
+            f"array '{name}' has dtype {np.dtype(dtype)}, expected {LAYERS[name].dtype}"
+        ]
+    )
+
+
+MASK = np.array([0, -np.inf, np.nan])
+
+
+def test_what_was_not_finite_before_may_stay_so():
+    assert in_a_run({"m": MASK}, {"m": MASK}, None) == []
+    assert in_a_run({"m": -MASK}, {"m": MASK.astype(">f4")}, None) == []
+    worse = np.array([np.nan, -np.inf, np.nan])
+    assert in_a_run({"m": worse}, {"m": MASK}, None) == [
+        "array 'm' has 1 NaN among 3 values"
+    ]
+    assert in_a_run({"m": MASK}, {"m": np.zeros(3, np.int64)}, None) == [
+        "array 'm' has 1 NaN and 1 Inf among 3 values"
+    ]
+
+
+def test_what_has_no_counterpart_may_be_anything():
+    for before in ({"x": MASK}, {"m": MASK[:2]}, {"m": np.array(["a", "b", "c"])}):
+        assert in_a_run({"m": MASK}, before, None) == []
+
+
+def test_without_a_model_before_all_has_to_be_finite():
+    assert in_a_run({"m": MASK}, None, None) != []
 
 
 def test_a_module_can_be_the_reference():

@@ -41,6 +41,14 @@ def test_images_are_those_that_numpy_saves(tmp_path, arrays):
     assert not loaded.opaque
 
 
+@pytest.mark.parametrize("arrays", [ARRAYS, {**ARRAYS, **RARE}])
+def test_what_arrays_were_before_arithmetic_is_told(tmp_path, arrays):
+    storage = LocalStorage(tmp_path)
+    weights = Weights({**arrays, "wide": np.ones(2)}, cast_back={"wide": "float32"})
+    loaded = load_npy_images(storage, save_weights(storage, "w", weights))
+    assert dict(loaded.cast_back) == {"wide": "float32"}
+
+
 def test_a_serialized_model_says_so(tmp_path):
     storage = LocalStorage(tmp_path)
     model = Weights({"0": np.frombuffer(b"{}", np.uint8)}, opaque=True)
