@@ -29,6 +29,7 @@
     ├── StorageError                the storage refused or failed
     │   └── ObjectNotFoundError     nothing is stored under the key
     ├── DatabaseError               the database refused or failed
+    │   ├── DatabaseTimeoutError    the database did not answer in time
     │   └── SchemaVersionError      the database belongs to another release
     └── StrategyError               an object that cannot be wrapped (a TypeError)
         └── WrapperOrderError       a RegistryStrategy that is not the outermost wrapper
@@ -44,6 +45,7 @@ from collections.abc import Sequence
 __all__ = [
     "CheckpointError",
     "DatabaseError",
+    "DatabaseTimeoutError",
     "DriftError",
     "DuplicateVersionError",
     "ExportError",
@@ -293,7 +295,34 @@ class ObjectNotFoundError(StorageError):
 
 
 class DatabaseError(RegistryError):
-    """The database refused or failed an operation."""
+    """The database refused or failed an operation.
+
+    Attributes
+    ----------
+    may_have_committed : bool
+        The connection ended after the commit was sent and before it was answered: what
+        was to be written may be there or not. Else nothing was changed.
+    """
+
+    def __init__(self, message: str, *, may_have_committed: bool = False) -> None:
+        super().__init__(message)
+        self.may_have_committed = may_have_committed
+
+
+class DatabaseTimeoutError(DatabaseError):
+    """The database did not answer within the time that an operation may take.
+
+    Attributes
+    ----------
+    timeout_seconds : float
+        How long that was.
+    """
+
+    def __init__(
+        self, message: str, *, timeout_seconds: float, may_have_committed: bool = False
+    ) -> None:
+        super().__init__(message, may_have_committed=may_have_committed)
+        self.timeout_seconds = timeout_seconds
 
 
 class SchemaVersionError(DatabaseError):

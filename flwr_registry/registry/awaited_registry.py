@@ -31,6 +31,7 @@ class AwaitedRegistry(OpenedRegistry):
         storage: str | os.PathLike[str] | StorageBackend | None = None,
         *,
         lock_timeout_seconds: float = 10.0,
+        timeout_seconds: float = 60.0,
         create: bool = True,
         node_key: str | None = None,
     ) -> None:
@@ -38,11 +39,14 @@ class AwaitedRegistry(OpenedRegistry):
             url,
             storage,
             lock_timeout_seconds=lock_timeout_seconds,
+            timeout_seconds=timeout_seconds,
             create=create,
             node_key=node_key,
         )
         self._database = AsyncDatabase(
-            self._places.database, lock_timeout_seconds=lock_timeout_seconds
+            self._places.database,
+            lock_timeout_seconds=lock_timeout_seconds,
+            timeout_seconds=timeout_seconds,
         )
         self._opening = asyncio.Lock()
         self._is_open = False
@@ -67,7 +71,9 @@ class AwaitedRegistry(OpenedRegistry):
 
     def _open_schema(self) -> None:
         database = Database(
-            self._places.database, lock_timeout_seconds=self._lock_timeout_seconds
+            self._places.database,
+            lock_timeout_seconds=self._lock_timeout_seconds,
+            timeout_seconds=self._timeout_seconds,
         )
         try:
             open_schema(database, create=self._create)

@@ -33,6 +33,7 @@ class BlockingRegistry(OpenedRegistry):
         storage: str | os.PathLike[str] | StorageBackend | None = None,
         *,
         lock_timeout_seconds: float = 10.0,
+        timeout_seconds: float = 60.0,
         create: bool = True,
         node_key: str | None = None,
     ) -> None:
@@ -40,12 +41,15 @@ class BlockingRegistry(OpenedRegistry):
             url,
             storage,
             lock_timeout_seconds=lock_timeout_seconds,
+            timeout_seconds=timeout_seconds,
             create=create,
             node_key=node_key,
         )
         self.pending_writes: list[Callable[[], object]] = []
         self._database = Database(
-            self._places.database, lock_timeout_seconds=lock_timeout_seconds
+            self._places.database,
+            lock_timeout_seconds=lock_timeout_seconds,
+            timeout_seconds=timeout_seconds,
         )
         try:
             open_schema(self._database, create=create)
@@ -82,10 +86,8 @@ class BlockingRegistry(OpenedRegistry):
     def _done(self, step: Step) -> Any:
         match step:
             case Reading(work):
-                with self._database.read() as session:
-                    return work(session)
+                return self._database.read(work)
             case Writing(work):
-                with self._database.write() as session:
-                    return work(session)
+                return self._database.write(work)
             case ByteWork(work):
                 return work()

@@ -46,6 +46,9 @@ class ModelRegistry(
         the folder of an SQLite file, else ``registry/`` under Flower's home.
     lock_timeout_seconds : float
         How long a transaction waits for those of other processes.
+    timeout_seconds : float
+        How long a transaction may take in all, whatever the database does: connecting,
+        waiting and committing included. After that it raises `DatabaseTimeoutError`.
     create : bool
         Make the database where there is none.
     node_key : str, optional

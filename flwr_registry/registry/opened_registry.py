@@ -23,12 +23,14 @@ class OpenedRegistry:
         storage: str | os.PathLike[str] | StorageBackend | None = None,
         *,
         lock_timeout_seconds: float = 10.0,
+        timeout_seconds: float = 60.0,
         create: bool = True,
         node_key: str | None = None,
     ) -> None:
         found = resolve_places(url, storage)
         self._places = found
         self._lock_timeout_seconds = lock_timeout_seconds
+        self._timeout_seconds = timeout_seconds
         self._create = create
         self._nodes = NodeNames.with_key(node_key)
         self._storage = (
@@ -59,6 +61,7 @@ class OpenedRegistry:
         url = self._places.database.render_as_string(hide_password=False)
         settings = {
             "lock_timeout_seconds": self._lock_timeout_seconds,
+            "timeout_seconds": self._timeout_seconds,
             "node_key": self._nodes.key,
         }
         return _reopened, (type(self), url, self._places.storage, settings)

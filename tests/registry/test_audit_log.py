@@ -20,8 +20,7 @@ def entries(registry, database_url, start, add):
     with pytest.raises(InvalidReferenceError):
         add(9, parent="a b")
     database = Database(make_url(database_url))
-    with database.read() as session:
-        found = read_entries(session)
+    found = database.read(read_entries)
     database.close()
     return found
 

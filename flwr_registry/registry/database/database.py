@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, Engine, create_engine
 from sqlalchemy.orm import Session
 
-from flwr_registry.registry.database.database_errors import driver_needed, translated
+from flwr_registry.bounded_calls import BoundedCalls, UnansweredCall
+from flwr_registry.registry.database.database_errors import (
+    driver_needed,
+    timed_out,
+    translated,
+)
 from flwr_registry.registry.database.engines import (
     READER_OPTIONS,
     WRITER_OPTIONS,
     EngineSettings,
     place_of,
 )
+from flwr_registry.registry.database.transactions import Transaction, transact
 
 __all__ = ["Database"]
+
+Result = TypeVar("Result")
 
 
 class Database:
     """Transactions on one database.
+
+    Each runs in a thread that is waited for only so long: no driver can hold the caller
+    for longer, whatever it waits for.
 
     Parameters
     ----------
@@ -29,6 +41,8 @@ class Database:
         Absolute; SQLite or PostgreSQL.
     lock_timeout_seconds : float
         How long a transaction waits for another one.
+    timeout_seconds : float
+        How long a transaction may take in all, connecting and committing included.
 
     Raises
     ------
@@ -36,9 +50,17 @@ class Database:
         When the driver is not installed.
     """
 
-    def __init__(self, url: URL, *, lock_timeout_seconds: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: URL,
+        *,
+        lock_timeout_seconds: float = 10.0,
+        timeout_seconds: float = 60.0,
+    ) -> None:
         self.place = place_of(url)
-        self._settings = EngineSettings.of(url, lock_timeout_seconds, awaited=False)
+        self._settings = EngineSettings.of(
+            url, lock_timeout_seconds, timeout_seconds, awaited=False
+        )
         with driver_needed(self.place):
             self._engine = create_engine(
                 self._settings.engine_url, **self._settings.options
@@ -48,46 +70,85 @@ class Database:
         self._reader = self._engine.execution_options(
             **READER_OPTIONS[url.get_backend_name()]
         )
+        self._calls = BoundedCalls()
 
     @property
     def file(self) -> Path | None:
         """The SQLite file; None on a server."""
         return self._settings.file
 
-    @contextmanager
-    def read(self) -> Iterator[Session]:
-        """Open a short transaction that sees one state of the database.
+    def read(self, work: Callable[[Session], Result]) -> Result:
+        """Return what `work` finds in one state of the database.
 
         Raises
         ------
         DatabaseError
             With the place, and what to do.
         """
-        with (
-            translated(self.place),
-            Session(self._reader, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            yield session
+        return self._within(
+            self._settings.timeout_seconds,
+            self._reader,
+            self._settings.transaction(writes=False),
+            work,
+        )
 
-    @contextmanager
-    def write(self) -> Iterator[Session]:
-        """Open a transaction that may write, committed when the block ends well.
+    def write(
+        self,
+        work: Callable[[Session], Result],
+        *,
+        timeout_seconds: float | None = None,
+    ) -> Result:
+        """Return what `work` returns, once its transaction is committed.
+
+        Parameters
+        ----------
+        work : callable
+            Runs in another thread.
+        timeout_seconds : float, optional
+            For this transaction, instead of the database's.
 
         Raises
         ------
         DatabaseError
-            With the place, and what to do. Nothing was changed then, unless the
-            connection broke during the commit.
+            With the place, and what to do. Nothing was changed then, unless the error
+            says that it may have been.
         """
-        with (
-            translated(self.place),
-            Session(self._writer, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            self._settings.begin_writing(session)
-            yield session
+        seconds = timeout_seconds or self._settings.timeout_seconds
+
+        def begun(session: Session) -> Result:
+            self._settings.begin_writing(session, seconds)
+            return work(session)
+
+        transaction = self._settings.transaction(writes=True)
+        return self._within(seconds, self._writer, transaction, begun)
 
     def close(self) -> None:
         """Close the connections; the database can still be used, with new ones."""
-        self._engine.dispose()
+        # Those that a server does not let go end with this process.
+        with suppress(UnansweredCall):
+            self._calls.run(
+                self._engine.dispose, self._settings.timeout_seconds, lambda: None
+            )
+
+    def _within(
+        self,
+        seconds: float,
+        engine: Engine,
+        transaction: Transaction,
+        work: Callable[[Session], Result],
+    ) -> Result:
+        def transacted() -> Result:
+            with (
+                transaction.under_way(),
+                translated(self.place, seconds, transaction),
+                Session(engine, expire_on_commit=False) as session,
+            ):
+                return transact(session, work, transaction)
+
+        ping = (self._settings.ping_seconds, transaction.give_up_ping)
+        try:
+            return self._calls.run(transacted, seconds, transaction.give_up, early=ping)
+        except UnansweredCall as error:
+            raise timed_out(
+                self.place, seconds, transaction.may_have_committed, str(error)
+            ) from None

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from flwr_registry.errors import DatabaseError
+from flwr_registry.errors import DatabaseError, DatabaseTimeoutError
+from flwr_registry.registry.database.transactions import Transaction
 
-__all__ = ["driver_needed", "translated"]
+__all__ = ["driver_needed", "timed_out", "translated"]
 
 # By the beginning of SQLite's own name of the error.
 _SQLITE_ADVICE = {
@@ -45,32 +46,80 @@ _POSTGRESQL_ADVICE = {
     "28P01": "refuses the password: correct it in the URL",
     "3D000": "does not exist: create it with createdb",
 }
+# Its statement_timeout and idle_in_transaction_session_timeout, which we set.
+_POSTGRESQL_TIMEOUTS = ("57014", "25P03")
+# The classes of SQLSTATE that say that the connection ended.
+_POSTGRESQL_ENDS = ("08", "57P")
+_IN_DOUBT = (
+    "; the commit had been sent, so what was to be written may be there: look before "
+    "you repeat it"
+)
 
 
 @contextmanager
-def translated(place: str) -> Iterator[None]:
+def translated(
+    place: str, timeout_seconds: float, transaction: Transaction | None = None
+) -> Iterator[None]:
     """Raise `DatabaseError` for what a driver or SQLAlchemy raises.
 
     Parameters
     ----------
     place : str
         The database, without password, for the message.
+    timeout_seconds : float
+        How long what is done may take in all, for the message.
+    transaction : Transaction, optional
+        Tells whether a commit was under way when the connection broke.
     """
     try:
         yield
     except DBAPIError as error:
-        raise DatabaseError(f"the database {place} {_reason(error)}") from error
+        in_doubt = (
+            transaction is not None
+            and transaction.may_have_committed
+            and _ended_connection(error)
+        )
+        if _state_of(error) in _POSTGRESQL_TIMEOUTS:
+            raise timed_out(place, timeout_seconds, in_doubt) from error
+        raise DatabaseError(
+            f"the database {place} {_reason(error)}{_IN_DOUBT if in_doubt else ''}",
+            may_have_committed=in_doubt,
+        ) from error
     except NoSuchModuleError as error:
         raise DatabaseError(f"the database {place} needs a driver: {error}") from error
     except SQLAlchemyError as error:
         raise DatabaseError(f"the database {place} failed: {error}") from error
+    except TimeoutError as error:
+        raise timed_out(place, timeout_seconds) from error
+    except OSError as error:
+        # asyncpg lets the errors of sockets through as they are.
+        in_doubt = transaction is not None and transaction.may_have_committed
+        raise DatabaseError(
+            f"the database {place} cannot be reached: check the server, the network "
+            f"and the URL ({error}){_IN_DOUBT if in_doubt else ''}",
+            may_have_committed=in_doubt,
+        ) from error
+
+
+def timed_out(
+    place: str, timeout_seconds: float, in_doubt: bool = False, why: str = ""
+) -> DatabaseTimeoutError:
+    """Return the error of a database that did not answer in time."""
+    return DatabaseTimeoutError(
+        f"the database {place} did not answer within {timeout_seconds:g} s"
+        f"{f' ({why})' if why else ''}: check its server or disk and the network, or "
+        "raise timeout_seconds if it is sound and only slow"
+        f"{_IN_DOUBT if in_doubt else ''}",
+        timeout_seconds=timeout_seconds,
+        may_have_committed=in_doubt,
+    )
 
 
 @contextmanager
 def driver_needed(place: str) -> Iterator[None]:
     """Raise `DatabaseError` where the driver of a database is not installed."""
     try:
-        with translated(place):
+        with translated(place, 0):
             yield
     except ImportError as error:
         raise DatabaseError(
@@ -85,10 +134,23 @@ def _reason(error: DBAPIError) -> str:
         for beginning, advice in _SQLITE_ADVICE.items():
             if name.startswith(beginning):
                 return advice
-    state = getattr(original, "sqlstate", None)
+    state = _state_of(error)
     if state in _POSTGRESQL_ADVICE:
         return _POSTGRESQL_ADVICE[state]
     text = " ".join(str(original).split())
-    if error.connection_invalidated or (state is None and name is None):
+    if error.connection_invalidated or _ended_connection(error):
         return f"cannot be reached: check the server, the network and the URL ({text})"
     return f"refused: {text}"
+
+
+def _state_of(error: DBAPIError) -> str | None:
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    return state
+
+
+def _ended_connection(error: DBAPIError) -> bool:
+    """Whether a server's connection ended, so that nothing tells what it did."""
+    if getattr(error.orig, "sqlite_errorname", None):
+        return False
+    state = _state_of(error)
+    return state is None or state.startswith(_POSTGRESQL_ENDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session
@@ -20,6 +21,8 @@ __all__ = ["open_schema", "revision_of", "upgrade_database"]
 
 _VERSION_TABLE = "alembic_version"
 _LOCK = 0x666C7772_72656769
+# Tables of many millions of rows are rewritten in one transaction.
+_UPGRADE_SECONDS = 3600.0
 # Alembic's context is a global of the process.
 _migrating = threading.Lock()
 
@@ -52,14 +55,10 @@ def open_schema(database: Database, *, create: bool) -> None:
             "--registry URL or FLWR_REGISTRY_URL, or start a run that records into it"
         )
     _make_file(database)
-    with database.write() as session:
-        _lock(session)
-        revision = revision_of(session)
-        if revision is None:
-            _refuse_foreign_tables(session, database.place)
-            _migrate(session)
-        elif revision != HEAD:
-            raise _other_release(database.place, revision)
+    # What takes a while to import must not count as the database's time.
+    import alembic.command  # noqa: F401
+
+    database.write(partial(_create, place=database.place))
 
 
 def upgrade_database(url: str | os.PathLike[str] | None = None) -> tuple[str, str]:
@@ -104,21 +103,36 @@ def revision_of(session: Session) -> str | None:
 def _upgraded(database: Database) -> tuple[str, str]:
     if _revision_or_missing(database) is None:
         raise DatabaseError(f"there is no registry at {database.place} to upgrade")
-    with database.write() as session:
-        _lock(session)
-        before = revision_of(session)
-        if before not in REVISIONS:
-            raise _other_release(database.place, str(before))
-        if before != HEAD:
-            _migrate(session)
+    before = database.write(
+        partial(_upgrade, place=database.place), timeout_seconds=_UPGRADE_SECONDS
+    )
     return before, HEAD
+
+
+def _create(session: Session, *, place: str) -> None:
+    _lock(session)
+    revision = revision_of(session)
+    if revision is None:
+        _refuse_foreign_tables(session, place)
+        _migrate(session)
+    elif revision != HEAD:
+        raise _other_release(place, revision)
+
+
+def _upgrade(session: Session, *, place: str) -> str:
+    _lock(session)
+    before = revision_of(session)
+    if before not in REVISIONS:
+        raise _other_release(place, str(before))
+    if before != HEAD:
+        _migrate(session)
+    return before
 
 
 def _revision_or_missing(database: Database) -> str | None:
     if database.file is not None and not database.file.exists():
         return None
-    with database.read() as session:
-        return revision_of(session)
+    return database.read(revision_of)
 
 
 def _make_file(database: Database) -> None:

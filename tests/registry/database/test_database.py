@@ -35,12 +35,13 @@ def database(place):
     return Database(make_url(f"sqlite:///{place}"), lock_timeout_seconds=0.1)
 
 
+def value(database, statement):
+    return database.read(lambda session: session.execute(text(statement)).scalar_one())
+
+
 def test_sqlite_is_durable_and_strict(database):
-    with database.read() as session:
-        pragmas = {
-            name: session.execute(text(f"PRAGMA {name}")).scalar_one()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-        }
+    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    pragmas = {name: value(database, f"PRAGMA {name}") for name in names}
     assert pragmas == {
         "journal_mode": "truncate",
         "synchronous": 2,
@@ -53,29 +54,31 @@ def test_a_write_ahead_log_that_was_chosen_stays(place, database):
     with sqlite3.connect(place) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
     connection.close()
-    with database.read() as session:
-        assert session.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+    assert value(database, "PRAGMA journal_mode") == "wal"
 
 
 def test_writers_lock_at_once_and_readers_do_not(database):
-    with database.write(), database.read() as reading:
-        reading.execute(text("SELECT count(*) FROM runs"))
-        with (
-            pytest.raises(DatabaseError, match="lock_timeout_seconds"),
-            database.write(),
-        ):
-            pytest.fail("two writers at once")
+    def read_beside(_session):
+        return value(database, "SELECT count(*) FROM runs")
+
+    def write_beside(_session):
+        database.write(lambda _: pytest.fail("two writers at once"))
+
+    assert database.write(read_beside) == 0
+    with pytest.raises(DatabaseError, match="lock_timeout_seconds"):
+        database.write(write_beside)
 
 
 def test_an_error_in_a_write_undoes_it(database):
-    with pytest.raises(ZeroDivisionError), database.write() as session:
+    def fail_after_writing(session):
         session.execute(
             text("INSERT INTO registered_models VALUES (1, 'm', '2026-01-01')")
         )
         raise ZeroDivisionError
-    with database.read() as session:
-        found = session.execute(text("SELECT count(*) FROM registered_models"))
-        assert found.scalar_one() == 0
+
+    with pytest.raises(ZeroDivisionError):
+        database.write(fail_after_writing)
+    assert value(database, "SELECT count(*) FROM registered_models") == 0
 
 
 def test_a_registry_that_was_deleted_does_not_come_back_empty(place):
@@ -220,8 +223,7 @@ def test_a_forked_process_takes_no_connection_of_its_parent(postgresql_server):
     database = Database(make_url(f"{postgresql_server}/postgres"))
 
     def server_process():
-        with database.read() as session:
-            return session.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        return value(database, "SELECT pg_backend_pid()")
 
     own = server_process()
     child = os.fork()

@@ -171,8 +171,7 @@ def test_runs_rounds_contributions_and_lineage_are_read_as_before(upgraded):
 
 
 def test_the_audit_log_is_still_one_chain(upgraded):
-    with upgraded._database.read() as session:
-        entries = read_entries(session)
+    entries = upgraded._database.read(read_entries)
     assert [entry.action for entry in entries] == ["start_run"] + 5 * ["register"]
     assert verify_chain(entries) == []
 
