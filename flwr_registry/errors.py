@@ -26,6 +26,8 @@
     ├── MetricNotMeasuredError      a metric that decides something never appeared
     ├── CheckpointError             a checkpoint that cannot be read or does not fit
     │   └── ResumeError             a run that cannot go on without being wrong
+    ├── RunHeldError                another start of the run is at work
+    ├── FencedError                 a newer start of the run has taken it over
     ├── StorageError                the storage refused or failed
     │   └── ObjectNotFoundError     nothing is stored under the key
     ├── DatabaseError               the database refused or failed
@@ -49,6 +51,7 @@ __all__ = [
     "DriftError",
     "DuplicateVersionError",
     "ExportError",
+    "FencedError",
     "IntegrityError",
     "InvalidInputError",
     "InvalidNameError",
@@ -66,6 +69,7 @@ __all__ = [
     "RegistryError",
     "ResumeError",
     "RollbackError",
+    "RunHeldError",
     "SchemaVersionError",
     "SearchError",
     "StorageError",
@@ -274,6 +278,40 @@ class MetricNotMeasuredError(RegistryError):
 
 class ResumeError(CheckpointError):
     """A run cannot go on from a checkpoint without being wrong; nothing was changed."""
+
+
+class RunHeldError(RegistryError):
+    """Another start of the run is at work; this one has written nothing.
+
+    Attributes
+    ----------
+    run : str
+        Name of the run.
+    start_number : int
+        Of the start that holds it.
+    """
+
+    def __init__(self, message: str, *, run: str, start_number: int) -> None:
+        super().__init__(message)
+        self.run = run
+        self.start_number = start_number
+
+
+class FencedError(RegistryError):
+    """A newer start has taken the run over; this one may write no more.
+
+    Attributes
+    ----------
+    run : str
+        Name of the run.
+    start_number : int
+        Of the start that has the run now.
+    """
+
+    def __init__(self, message: str, *, run: str, start_number: int) -> None:
+        super().__init__(message)
+        self.run = run
+        self.start_number = start_number
 
 
 class StorageError(RegistryError):

@@ -15,6 +15,7 @@ from flwr_registry.checkpointing.checkpoint_scheduler import (
     RoundEnd,
 )
 from flwr_registry.checkpointing.finished_round import FinishedRound
+from flwr_registry.checkpointing.lease_store import LeaseStore, newest_lease
 from flwr_registry.checkpointing.measured import flat_metrics, trusted_metrics
 from flwr_registry.checkpointing.random_state import (
     capture_random_state,
@@ -25,6 +26,8 @@ from flwr_registry.checkpointing.run_folders import (
     new_run_folder,
     run_folders,
 )
+from flwr_registry.checkpointing.run_lease import RunLease
+from flwr_registry.checkpointing.storage_leases import StorageLeases
 
 __all__ = [
     "AnyDue",
@@ -35,13 +38,17 @@ __all__ = [
     "EveryNRounds",
     "EverySeconds",
     "FinishedRound",
+    "LeaseStore",
     "Manifest",
     "OnImprovement",
     "RoundEnd",
+    "RunLease",
+    "StorageLeases",
     "capture_random_state",
     "flat_metrics",
     "latest_run_folder",
     "new_run_folder",
+    "newest_lease",
     "restore_random_state",
     "run_folders",
     "trusted_metrics",

@@ -12,6 +12,7 @@ from flwr_registry.records.drift import (
     DriftSeverity,
     RecordedDrift,
 )
+from flwr_registry.records.leases import Lease, LeaseHolder
 from flwr_registry.records.lineages import (
     ContributorsDiff,
     LayerDiff,
@@ -64,6 +65,8 @@ __all__ = [
     "Finding",
     "LayerDiff",
     "LayerMismatch",
+    "Lease",
+    "LeaseHolder",
     "Lineage",
     "MetricChange",
     "MetricSource",

@@ -1,0 +1,259 @@
+"""One run, one writer: a lease that a start takes, renews and gives back."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import uuid
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from flwr_registry.checkpointing.lease_holder import is_this_process, this_process
+from flwr_registry.checkpointing.lease_store import LeaseStore, newest_lease
+from flwr_registry.checkpointing.lease_watch import refuse, wait_for_end_of
+from flwr_registry.errors import FencedError, RunHeldError
+from flwr_registry.records import Lease, LeaseHolder
+
+__all__ = ["RunLease"]
+
+_LOGGER = logging.getLogger("flwr")
+_RENEWALS_IN_A_LEASE = 3
+_ATTEMPTS = 10
+
+_of_this_process: weakref.WeakValueDictionary[str, RunLease] = (
+    weakref.WeakValueDictionary()
+)
+
+
+class RunLease:
+    """The hold of one start on its run, in one place or more.
+
+    No clock is compared with that of another machine: whoever wants the run watches,
+    by its own clock, whether the holder's count of renewals rises.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run.
+    stores : sequence of LeaseStore
+        Where the lease is written down, always in the same order. One that fails is
+        done without, as long as another one answers.
+    lease_seconds : float
+        Without a renewal in that time another start may take the run over.
+    holder : LeaseHolder, optional
+        By default this process.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        stores: Sequence[LeaseStore],
+        *,
+        lease_seconds: float = 30.0,
+        holder: LeaseHolder | None = None,
+    ) -> None:
+        self._run = run
+        self._stores = tuple(stores)
+        self._lease_seconds = lease_seconds
+        self._holder = holder or this_process()
+        self._owner = threading.current_thread()
+        self._taking = threading.RLock()
+        self._lease: Lease | None = None
+        self._fenced_by: Lease | None = None
+        self._is_over = threading.Event()
+
+    @property
+    def lease(self) -> Lease | None:
+        """What was taken; None before."""
+        return self._lease
+
+    def take(self) -> Lease:
+        """Take the run, or say who has it; taken once, it is kept.
+
+        Raises
+        ------
+        RunHeldError
+            When another start is at work.
+        RegistryError
+            When no place answers.
+        """
+        with self._taking:
+            if self._lease is None:
+                self._lease = self._taken()
+            return self._lease
+
+    def check(self, store: LeaseStore) -> Lease:
+        """Let the start commit in a place, unless a newer start has the run.
+
+        Raises
+        ------
+        FencedError
+            When one has.
+        RunHeldError, RegistryError
+            As `take` does, when the run could not be taken before.
+        """
+        self.refuse_if_fenced()
+        lease = self.take()
+        newest = store.newest()
+        if newest is None or newest.start_number < lease.start_number:
+            # The place did not answer when the run began.
+            if store.claim(lease):
+                return lease
+            newest = store.newest()
+        if newest is not None and lease.is_before(newest):
+            self._fenced_by = newest
+            self.refuse_if_fenced()
+        return lease
+
+    def refuse_if_fenced(self) -> None:
+        """Raise when it is known that a newer start has the run.
+
+        Raises
+        ------
+        FencedError
+            Saying which.
+        """
+        found, lease = self._fenced_by, self._lease
+        if found is not None and lease is not None:
+            raise FencedError(
+                f"run {self._run} was taken over by {found}: start "
+                f"{lease.start_number}, which is this one, writes nothing any more",
+                run=self._run,
+                start_number=found.start_number,
+            )
+
+    def release(self) -> None:
+        """Let others have the run at once; what fails is left to the lease's end."""
+        self._is_over.set()
+        if self._lease is not None and self._fenced_by is None:
+            self._release(self._lease, self._stores)
+
+    def _release(self, lease: Lease, stores: Sequence[LeaseStore]) -> None:
+        for store in stores:
+            try:
+                store.release(lease)
+            except Exception as error:
+                _LOGGER.debug("registry: run %s is not released: %s", self._run, error)
+
+    def _taken(self) -> Lease:
+        for _ in range(_ATTEMPTS):
+            newest, stores = newest_lease(self._stores)
+            if newest is None or newest.released:
+                pass
+            elif is_this_process(newest.holder, self._holder):
+                self._see_that_it_is_over_here(newest)
+            else:
+                wait_for_end_of(newest, stores, self._holder)
+            lease = self._claimed(newest.start_number + 1 if newest else 1, stores)
+            if lease is not None:
+                self._keep(lease)
+                return lease
+        raise RunHeldError(
+            f"run {self._run} cannot be taken: other starts were faster each time",
+            run=self._run,
+            start_number=0,
+        )
+
+    def _see_that_it_is_over_here(self, held: Lease) -> None:
+        other = _of_this_process.get(held.token)
+        if other is not None and not other._is_abandoned():
+            # A strategy that nobody holds any more may be part of a cycle.
+            del other
+            gc.collect()
+            other = _of_this_process.get(held.token)
+            if other is not None and not other._is_abandoned():
+                refuse(held, "in another thread of this very process")
+        _LOGGER.info(
+            "registry: run %s was held by an earlier start of this process, which is "
+            "over: this start takes it over",
+            self._run,
+        )
+
+    def _is_abandoned(self) -> bool:
+        """Tell whether the thread that began the run has ended, or begins another."""
+        return self._owner is threading.current_thread() or not self._owner.is_alive()
+
+    def _claimed(self, start_number: int, stores: Sequence[LeaseStore]) -> Lease | None:
+        """Take a number in each place that answers; None when another was faster."""
+        lease = Lease(
+            run=self._run,
+            start_number=start_number,
+            token=uuid.uuid4().hex,
+            holder=self._holder,
+            since=datetime.now(UTC),
+            lease_seconds=self._lease_seconds,
+        )
+        # Before any other thread can see the lease, and ask whose it is.
+        _of_this_process[lease.token] = self
+        claimed: list[LeaseStore] = []
+        errors: list[Exception] = []
+        for store in stores:
+            try:
+                is_ours = store.claim(lease)
+            except Exception as error:
+                errors.append(error)
+                continue
+            if not is_ours:
+                self._release(lease, claimed)
+                return None
+            claimed.append(store)
+        if not claimed:
+            raise errors[0]
+        return lease
+
+    def _keep(self, lease: Lease) -> None:
+        """Renew the lease beside training, as long as anybody holds this object."""
+        is_over = self._is_over
+        threading.Thread(
+            target=_renew,
+            args=(weakref.ref(self, lambda _: is_over.set()), is_over, lease),
+            name="flwr-registry-lease",
+            daemon=True,
+        ).start()
+
+    def _renew(self, lease: Lease) -> None:
+        """Say that the holder lives, and look whether a newer start has the run."""
+        if not self._owner.is_alive():
+            self.release()
+            return
+        errors: list[Exception] = []
+        for store in self._stores:
+            try:
+                self.check(store)
+                store.renew(lease)
+            except FencedError:
+                raise
+            except Exception as error:
+                errors.append(error)
+        if len(errors) == len(self._stores):
+            raise errors[0]
+
+
+def _renew(
+    reference: weakref.ref[RunLease], is_over: threading.Event, lease: Lease
+) -> None:
+    is_in_trouble = False
+    while not is_over.wait(lease.lease_seconds / _RENEWALS_IN_A_LEASE):
+        held = reference()
+        if held is None:
+            return
+        lease = replace(lease, renewals=lease.renewals + 1)
+        try:
+            held._renew(lease)
+            is_in_trouble = False
+        except FencedError:
+            return
+        except Exception as error:
+            if not is_in_trouble:
+                _LOGGER.warning(
+                    "registry: the lease of run %s could not be renewed (%s): after "
+                    "%g s without renewal another start may take the run over",
+                    lease.run,
+                    error,
+                    lease.lease_seconds,
+                )
+            is_in_trouble = True
+        del held

@@ -1,0 +1,130 @@
+"""The leases of one run as objects of a storage."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from flwr_registry.errors import ObjectNotFoundError
+from flwr_registry.records import Lease, LeaseHolder, check_name
+from flwr_registry.storage import BytesContent, ConditionalStorage, StorageBackend
+
+__all__ = ["StorageLeases"]
+
+_ROOT = "leases"
+_HELD = "held"
+_RENEWED = "renewed"
+_RELEASED = "released"
+_KEY = re.compile(rf"(\d{{6,}})/({_HELD}|{_RENEWED}|{_RELEASED})")
+_MAX_BYTES = 64 * 1024
+_UNKNOWN = LeaseHolder("an unknown host", 0)
+
+
+class StorageLeases:
+    """The starts of one run, each a folder ``leases/<run>/000005/``.
+
+    In it ``held`` tells who took the start number, ``renewed`` counts the holder's
+    renewals, and ``released`` says that it is free.
+
+    Parameters
+    ----------
+    storage : StorageBackend
+        One that can create takes a number for one of several starts. With others the
+        later one has it, and the former finds out before it commits.
+    run : str
+        Name of the run.
+
+    Raises
+    ------
+    InvalidNameError
+        When `run` is no name.
+    """
+
+    def __init__(self, storage: StorageBackend, run: str) -> None:
+        self._storage = storage
+        self._run = check_name(run, "run")
+        self._folder = f"{_ROOT}/{run}"
+
+    def newest(self) -> Lease | None:
+        """Return the lease with the highest number; None before the first."""
+        starts = self._starts()
+        taken = [number for number, names in starts.items() if _HELD in names]
+        if not taken:
+            return None
+        number = max(taken)
+        return self._read(number, starts[number])
+
+    def claim(self, lease: Lease) -> bool:
+        """Take a start number; False when it, or a higher one, is another start's."""
+        starts = self._starts()
+        if any(number > lease.start_number for number in starts):
+            return False
+        content = BytesContent(json.dumps(lease.to_json()).encode())
+        if not self._create(self._key(lease, _HELD), content):
+            return False
+        self._remove(
+            f"{self._folder}/{number:06d}/{name}"
+            for number, names in starts.items()
+            for name in names
+            if number < lease.start_number
+        )
+        return True
+
+    def renew(self, lease: Lease) -> None:
+        """Write down how often the holder said that it lives."""
+        content = BytesContent(b"%d" % lease.renewals)
+        self._storage.save(self._key(lease, _RENEWED), content)
+
+    def release(self, lease: Lease) -> None:
+        """Let the next start take the run without waiting."""
+        self._storage.save(self._key(lease, _RELEASED), BytesContent(b""))
+
+    def _starts(self) -> dict[int, set[str]]:
+        starts: dict[int, set[str]] = {}
+        for key in self._storage.list(self._folder):
+            found = _KEY.fullmatch(key.removeprefix(f"{self._folder}/"))
+            if found is not None:
+                starts.setdefault(int(found[1]), set()).add(found[2])
+        return starts
+
+    def _read(self, number: int, names: set[str]) -> Lease:
+        folder = f"{self._folder}/{number:06d}"
+        changed: dict[str, Any] = {"released": _RELEASED in names, "renewals": 0}
+        if _RENEWED in names:
+            changed["renewals"] = self._count(f"{folder}/{_RENEWED}")
+        data = self._storage.load(f"{folder}/{_HELD}", max_bytes=_MAX_BYTES)
+        try:
+            return Lease.from_json(self._run, json.loads(data), **changed)
+        except (LookupError, TypeError, ValueError):
+            # A crash on a file system that cannot create it whole.
+            return Lease(
+                run=self._run,
+                start_number=number,
+                token="",
+                holder=_UNKNOWN,
+                since=datetime.fromtimestamp(0, UTC),
+                **changed,
+            )
+
+    def _count(self, key: str) -> int:
+        try:
+            return int(self._storage.load(key, max_bytes=_MAX_BYTES))
+        except (ObjectNotFoundError, ValueError):
+            return 0
+
+    def _create(self, key: str, content: BytesContent) -> bool:
+        if isinstance(self._storage, ConditionalStorage):
+            return self._storage.create(key, content)
+        if not self._storage.exists(key):
+            self._storage.save(key, content)
+        return self._storage.load(key, max_bytes=_MAX_BYTES) == content.data
+
+    def _remove(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._storage.delete(key)
+
+    def _key(self, lease: Lease, name: str) -> str:
+        return f"{self._folder}/{lease.start_number:06d}/{name}"
