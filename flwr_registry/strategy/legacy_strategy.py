@@ -16,6 +16,7 @@ from flwr.server.client_proxy import ClientProxy
 
 from flwr_registry.records import Contribution, ContributionStatus, MetricSource
 from flwr_registry.strategy.conversions import buffers_of, metrics_of
+from flwr_registry.strategy.legacy_server import LegacyServer, find_legacy_server
 from flwr_registry.strategy.recording import (
     number_or_none,
     record_aggregate,
@@ -23,6 +24,8 @@ from flwr_registry.strategy.recording import (
     require_outermost,
     see_model,
 )
+from flwr_registry.strategy.replay import Replay
+from flwr_registry.strategy.round_log import log_unasked
 
 __all__ = ["LegacyRecording"]
 
@@ -66,15 +69,23 @@ class LegacyRecording:
         """Begin a run; the one that this strategy may have had before is over."""
         recorder = recorder_of(self)
         recorder.end_run(finished=True)
+        recorder.note_settings()
         if recorder.options.starts_from_something:
             recorder.begin_run(_run_of(list(client_manager.all().values())))
         parameters: Parameters | None = super().initialize_parameters(client_manager)  # type: ignore[misc]
         see_model(self, parameters)
+        replay = recorder.replay
         if recorder.initial_model is not None:
             parameters = recorder.hand_out(recorder.initial_model)
-        elif recorder.replay is not None and parameters is None:
-            # Otherwise the server would ask a client for a model that nobody needs.
-            parameters = recorder.hand_out(recorder.replay.last_model)
+        if replay is None:
+            return parameters
+        replay.server = find_legacy_server()
+        recorder.end_after(replay.server.num_rounds)
+        if not replay.knows(_CENTRAL, 0):
+            replay.first_model = parameters
+        # Whatever the server takes of the rounds that are done, it goes on with this.
+        if replay.last_model is not None:
+            parameters = recorder.hand_out(replay.last_model)
         return parameters
 
     def configure_fit(
@@ -83,14 +94,16 @@ class LegacyRecording:
         """Choose the clients of a round; they are noted."""
         require_outermost(self)
         recorder = recorder_of(self)
+        recorder.note_settings()
         see_model(self, parameters)
         if recorder.replay is not None and recorder.replays(server_round):
-            return _Nobody(called=recorder.replay.was_configured(server_round))
+            return _Nobody(called=_asks_for_aggregates(recorder.replay, server_round))
         recorder.begin_round(server_round)
         parameters = recorder.model_to_train(parameters)
         instructions: list[tuple[ClientProxy, FitIns]] = super().configure_fit(  # type: ignore[misc]
             server_round, parameters, client_manager
         )
+        recorder.check_sent(each.parameters for _, each in instructions)
         proxies = [proxy for proxy, _ in instructions]
         recorder.begin_run(_run_of(proxies))
         recorder.choose(map(_node_id, proxies))
@@ -123,15 +136,19 @@ class LegacyRecording:
         """Evaluate centrally; the metrics are attached to the version measured."""
         see_model(self, parameters)
         recorder = recorder_of(self)
+        recorder.note_settings()
         replay = recorder.replay
         if replay is not None and replay.covers(server_round):
+            _note_training(replay, server_round)
             if replay.knows(_CENTRAL, server_round):
                 return _pair(replay.metrics(_CENTRAL, server_round))
             # Lost in the crash, or never measured: only on the round's own model.
-            found = replay.own_model(server_round) if server_round else parameters
+            found = replay.own_model(server_round)
             if found is None:
                 return None
             parameters = found
+        else:
+            parameters = recorder.model_to_measure(parameters)
         measured = buffers_of(parameters)
         result: tuple[float, dict[str, Scalar]] | None = super().evaluate(  # type: ignore[misc]
             server_round, parameters
@@ -147,10 +164,12 @@ class LegacyRecording:
         """Choose the clients of an evaluation; the model that they measure is noted."""
         recorder = recorder_of(self)
         if recorder.replay is not None and recorder.replays(server_round):
+            _note_training(recorder.replay, server_round)
             is_called = recorder.replay.knows(_EVALUATION, server_round)
             if not is_called:
                 recorder.end_replayed_round(server_round)
             return _Nobody(called=is_called)
+        parameters = recorder.model_to_measure(parameters)
         recorder.measure(buffers_of(parameters))
         instructions: list[tuple[ClientProxy, EvaluateIns]] = (
             super().configure_evaluate(server_round, parameters, client_manager)  # type: ignore[misc]
@@ -181,6 +200,29 @@ class LegacyRecording:
         )
         recorder.end_round()
         return result
+
+
+def _asks_for_aggregates(replay: Replay, server_round: int) -> bool:
+    """Tell whether a server shall ask for the aggregate of a round that is done.
+
+    Secure aggregation asks nobody for that of fewer than two clients, and complains: a
+    workflow is given it past that, by `_note_training`.
+    """
+    by_hand = replay.server is not None and replay.server.is_workflow
+    return replay.was_configured(server_round) and not by_hand
+
+
+def _note_training(replay: Replay, server_round: int) -> None:
+    """Give a server the training metrics of a round that it did not ask for."""
+    if server_round in replay.told or not replay.was_configured(server_round):
+        return
+    replay.told.add(server_round)
+    gave_model = replay.gave_model(server_round)
+    metrics = replay.metrics(_TRAINING, server_round) or {}
+    server: LegacyServer = replay.server or LegacyServer()
+    is_noted = server.note_training(server_round, metrics, gave_model=gave_model)
+    if metrics and not is_noted:
+        log_unasked(server_round)
 
 
 def _metrics(result: tuple[float | None, Any] | None) -> dict[str, Any]:

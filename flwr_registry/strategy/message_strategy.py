@@ -40,12 +40,15 @@ class MessageRecording:
     def start(self, *args: Any, **kwargs: Any) -> Any:
         """Run the strategy's own ``start``, whatever its parameters, as one run."""
         recorder = recorder_of(self)
+        recorder.note_settings()
         start = super().start  # type: ignore[misc]
         call = inspect.signature(start).bind(*args, **kwargs)
+        holders = _argument_holders(call)
         with recorder.whole_run():
-            for given in _argument_holders(call):
-                if "grid" in given:
-                    recorder.begin_run(_run_of(given["grid"]))
+            grids = [given["grid"] for given in holders if "grid" in given]
+            recorder.begin_run(_run_of(grids[0]) if grids else None)
+            recorder.end_after(_num_rounds_of(call, holders))
+            for given in holders:
                 see_model(self, given.get("initial_arrays"))
                 if "initial_arrays" in given and recorder.initial_model is not None:
                     given["initial_arrays"] = recorder.hand_out(recorder.initial_model)
@@ -53,7 +56,6 @@ class MessageRecording:
                 if callable(evaluate_fn):
                     recorder.evaluates_centrally = True
                     given["evaluate_fn"] = _measuring(recorder, evaluate_fn)
-            recorder.begin_run(None)
             return start(*call.args, **call.kwargs)
 
     def configure_train(
@@ -69,6 +71,9 @@ class MessageRecording:
         recorder.begin_round(server_round)
         arrays = recorder.model_to_train(arrays)
         messages = list(super().configure_train(server_round, arrays, config, grid))  # type: ignore[misc]
+        recorder.check_sent(
+            record for each in messages for record in _array_records(each)
+        )
         recorder.choose(str(each.metadata.dst_node_id) for each in messages)
         return messages
 
@@ -99,6 +104,7 @@ class MessageRecording:
         recorder = recorder_of(self)
         if recorder.replays(server_round):
             return []
+        arrays = recorder.model_to_measure(arrays)
         recorder.measure(buffers_of(arrays))
         messages: Iterable[Message] = super().configure_evaluate(  # type: ignore[misc]
             server_round, arrays, config, grid
@@ -138,6 +144,21 @@ def _argument_holders(call: inspect.BoundArguments) -> list[dict[str, Any]]:
     return holders
 
 
+def _num_rounds_of(
+    call: inspect.BoundArguments, holders: list[dict[str, Any]]
+) -> int | None:
+    """Return how many rounds a ``start`` runs, None where it does not say."""
+    parameter = call.signature.parameters.get("num_rounds")
+    found = parameter.default if parameter is not None else None
+    for given in holders:
+        found = given.get("num_rounds", found)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def _array_records(message: Message) -> list[ArrayRecord]:
+    return list(message.content.array_records.values()) if message.has_content() else []
+
+
 def _measuring(
     recorder: RoundRecorder, evaluate_fn: Callable[..., Any]
 ) -> Callable[..., Any]:
@@ -154,6 +175,8 @@ def _measuring(
             arrays = replay.own_model(server_round) if server_round else arrays
             if arrays is None:
                 return None
+        else:
+            arrays = recorder.model_to_measure(arrays)
         measured = buffers_of(arrays)
         metrics = evaluate_fn(server_round, arrays)
         recorder.record_metrics(

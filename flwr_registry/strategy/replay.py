@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flwr_registry.checkpointing import CheckpointContent
-from flwr_registry.errors import RegistryError
+from flwr_registry.errors import RegistryError, ResumeError
 from flwr_registry.records import MetricSource
 from flwr_registry.storage import StorageBackend
 from flwr_registry.strategy.resume_point import ResumePoint
@@ -35,6 +35,14 @@ class Replay:
     ----------
     last_model : object
         The model that the next round starts from.
+    first_model : object
+        What the run once began with, if it was given again.
+    server : object
+        What drives the strategy, as the hooks know it.
+    told : set of int
+        Rounds whose training metrics were handed back.
+    was_taken : bool
+        Somebody took a model of the rounds that are done.
     """
 
     def __init__(
@@ -47,6 +55,11 @@ class Replay:
     ) -> None:
         self.content: CheckpointContent = point.without_bytes().checkpoint.content
         self.last_model = model_of(point.checkpoint.weights, self.content.tensor_type)
+        self.first_model: Any = None
+        self.server: Any = None
+        self.told: set[int] = set()
+        self.was_taken = False
+        self._last_made_in = self._kept_in(self.last_round)
         self._storage = storage
         self._model_of = model_of
         self._each = looks_at_each_model
@@ -62,46 +75,91 @@ class Replay:
         return server_round <= self.last_round
 
     def end(self) -> None:
-        """Let go of the model: a new round begins, and it is asked for no more."""
-        self.last_model = None
+        """Let go of the models: a new round begins, they are asked for no more."""
+        self.last_model = self.first_model = None
+
+    def end_after(self, num_rounds: int | None) -> None:
+        """Hand back no more than the first rounds, so the last of these is the last.
+
+        Parameters
+        ----------
+        num_rounds : int or None
+            How many rounds are asked for. None when nobody knows: each round hands back
+            its own model then, for it may be the last.
+
+        Raises
+        ------
+        ResumeError
+            When the model of that round is gone.
+        """
+        if num_rounds is None:
+            self._each = True
+        elif 0 < num_rounds < self.last_round:
+            made_in = self._kept_in(num_rounds)
+            self.last_model = self._read(made_in)
+            self._last_made_in = made_in
 
     def was_configured(self, server_round: int) -> bool:
         """Tell whether the round was aggregated at all."""
         return server_round in self.content.rounds
 
+    def gave_model(self, server_round: int) -> bool:
+        """Tell whether Flower got a model in a round."""
+        finished = self.content.rounds.get(server_round)
+        return finished is not None and finished.gave_model
+
     def model(self, server_round: int) -> Any:
         """Return the model that Flower got in a round; None when it got none."""
-        finished = self.content.rounds.get(server_round)
-        if finished is None or not finished.gave_model:
+        self.told.add(server_round)
+        if not self.gave_model(server_round):
             return None
+        self.was_taken = True
         if self._each:
             return self.own_model(server_round) or self.last_model
         return self.last_model
 
     def own_model(self, server_round: int) -> Any:
         """Return the model that training went on with after a round, None if lost."""
-        kept = max(
-            (
-                number
-                for number, finished in self.content.rounds.items()
-                if finished.gave_model and number <= server_round
-            ),
-            default=0,
-        )
-        later = any(
-            finished.gave_model and number > kept
-            for number, finished in self.content.rounds.items()
-        )
-        if not later and kept:
+        if server_round == 0:
+            return self.first_model
+        made_in = self._kept_in(server_round)
+        if made_in and made_in == self._last_made_in:
             return self.last_model
-        finished = self.content.rounds.get(kept)
-        if finished is None or finished.weights is None:
-            return None
         try:
-            images = load_npy_images(self._storage, finished.weights)
-        except RegistryError as error:
+            return self._read(made_in)
+        except ResumeError as error:
             self._tell(server_round, error)
             return None
+
+    def _kept_in(self, server_round: int) -> int:
+        """Return the round whose model training had after a round, 0 for none."""
+        kept = [
+            number
+            for number, finished in self.content.rounds.items()
+            if finished.gave_model and number <= server_round
+        ]
+        return max(kept, default=0)
+
+    def _read(self, made_in: int) -> Any:
+        """Read the model of a round; None when it made none that could be registered.
+
+        Raises
+        ------
+        ResumeError
+            When its bytes are gone.
+        """
+        finished = self.content.rounds.get(made_in)
+        if finished is None:
+            return None
+        try:
+            if finished.weights is None:
+                raise ResumeError("it was not registered")
+            images = load_npy_images(self._storage, finished.weights)
+        except RegistryError as error:
+            raise ResumeError(
+                f"the model of round {made_in} cannot be read ({error}): "
+                f"num_rounds={self.last_round} gives the last one"
+            ) from error
         return self._model_of(images, self.content.tensor_type)
 
     def knows(self, source: MetricSource, server_round: int) -> bool:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from flwr_registry.checkpointing import (
     Checkpoint,
+    CheckpointContent,
     CheckpointManager,
     latest_run_folder,
     run_folders,
 )
-from flwr_registry.errors import ObjectNotFoundError, ResumeError
+from flwr_registry.errors import ObjectNotFoundError, RegistryError, ResumeError
 from flwr_registry.storage import StorageBackend
 from flwr_registry.weights import NpyImages, load_npy_images
 
@@ -52,6 +53,16 @@ class ResumePoint:
         """Return the same, forgetting what model the app gave to begin with."""
         content = replace(self.checkpoint.content, fingerprint="")
         return replace(self, checkpoint=replace(self.checkpoint, content=content))
+
+    def earlier(
+        self, storage: StorageBackend, server_round: int
+    ) -> CheckpointContent | None:
+        """Return what an earlier checkpoint beside it holds, None if it is gone."""
+        manager = CheckpointManager(storage, self.folder)
+        try:
+            return manager.load_round(server_round, lambda _, stored: stored).content
+        except RegistryError:
+            return None
 
     def __str__(self) -> str:
         return f"{self.folder}/round_{self.server_round:06d}"

@@ -201,6 +201,16 @@ def log_wait(server_round: int, seconds: float) -> None:
     )
 
 
+def log_unasked(server_round: int) -> None:
+    """Warn that a server does not ask for what a finished round aggregated."""
+    LOGGER.warning(
+        "registry: round %d is done and is not trained again, but the server does not "
+        "ask for its aggregate: the history of this start lacks its training metrics, "
+        "which flwr-registry lists",
+        server_round,
+    )
+
+
 def log_summary(
     provenance: RunProvenance, versions: Mapping[int, str], troubles: Sequence[str]
 ) -> None:

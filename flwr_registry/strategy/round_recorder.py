@@ -13,6 +13,7 @@ from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
 from flwr_registry.strategy.drift_gate import DriftGate
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.replay import Replay
+from flwr_registry.strategy.resumed_model import ResumedModel
 from flwr_registry.strategy.round_progress import RoundProgress
 from flwr_registry.strategy.round_registration import JudgedRound
 from flwr_registry.strategy.round_snapshot import RoundSnapshots
@@ -64,6 +65,7 @@ class RoundRecorder:
         self.evaluates_centrally = False
         self._measured: Buffers = ()
         self._begun = False
+        self._settings_are_noted = False
         self._is_told_the_end = False
         self._is_given_known = False
         self._validation = RoundValidation(self.options.validator)
@@ -74,6 +76,12 @@ class RoundRecorder:
         self._jobs = RunJobs(self.options, self._port.class_chain, self.tolerate)
         self._opening = RunOpening(self._port)
         self._drift = DriftGate(self.options, self._port, self.tolerate)
+
+    def note_settings(self) -> None:
+        """Take what the strategy is as settings, before any of its own hooks ran."""
+        if not self._settings_are_noted:
+            self._settings_are_noted = True
+            self._port.note_settings()
 
     def begin_run(self, flwr_run: Any) -> None:
         """Open the run's place in storage and database; later calls change nothing.
@@ -86,7 +94,7 @@ class RoundRecorder:
         if self._begun:
             return
         self._begun = True
-        self._port.note_settings()
+        self.note_settings()
         self._port.call_at_exit(self.interrupted)
         # Without `start` only the hooks of the legacy API tell when a round is over.
         self._jobs = RunJobs(
@@ -144,6 +152,16 @@ class RoundRecorder:
         if self.replay is not None and server_round == self.replay.last_round:
             self._opening.take_up()
 
+    def end_after(self, num_rounds: int | None) -> None:
+        """Note how many rounds are asked for, None where nobody knows.
+
+        Raises
+        ------
+        ResumeError
+            When it is fewer than are done, and the model of the last is gone.
+        """
+        self._opening.end_after(num_rounds)
+
     @contextmanager
     def whole_run(self) -> Iterator[None]:
         """End the run with the block; a round that an exception cut short is left."""
@@ -159,6 +177,8 @@ class RoundRecorder:
         self, buffers: Buffers, read_weights: Callable[[None], Weights | None]
     ) -> None:
         """Note the first model that is seen, which the app gives to begin with."""
+        if self._resumed is not None and not self._is_taken:
+            self._resumed.note_beginning(buffers)
         is_ours = same_buffers(buffers, self._model.buffers)
         if self._is_given_known or not buffers or is_ours:
             return
@@ -269,9 +289,41 @@ class RoundRecorder:
         return verdict, consequence
 
     def model_to_train(self, given: Any) -> Any:
-        """Return what a round trains: Flower's model, or one from before a drift."""
+        """Return what a round trains: Flower's model, or one from before a drift.
+
+        Until a new round has given a model, that of the checkpoint takes the place of
+        the one that the run began with.
+        """
         restored = self._drift.restored
-        return given if restored is None else restored
+        return self.model_to_measure(given) if restored is None else restored
+
+    def model_to_measure(self, given: Any) -> Any:
+        """Return what a new round evaluates, as `model_to_train` does without drift."""
+        if self._resumed is None:
+            return given
+        stands = self._resumed.stands_for(
+            self._port.buffers(given), was_taken=self._is_taken
+        )
+        return self._resumed.model() if stands else given
+
+    def check_sent(self, models: Iterable[Any]) -> None:
+        """See that a resumed run does not send the model that it began with.
+
+        Raises
+        ------
+        ResumeError
+            When it does.
+        """
+        if self._resumed is not None:
+            self._resumed.check_sent(map(self._port.buffers, models))
+
+    @property
+    def _resumed(self) -> ResumedModel | None:
+        return self._opening.resumed
+
+    @property
+    def _is_taken(self) -> bool:
+        return self.replay is not None and self.replay.was_taken
 
     def _record_without_model(self, aggregate: Aggregate, facts: RoundFacts) -> None:
         self._jobs.register_without_model(
@@ -283,8 +335,10 @@ class RoundRecorder:
         if aggregate.has_model:
             # It could not be read: training goes on with it, but it is no version.
             self._model = CurrentModel(aggregate.buffers)
+            self._opening.resumed = None
 
     def _go_on_with(self, model: CurrentModel) -> None:
+        self._opening.resumed = None
         self._model, self._drift.restored = model, None
 
     def measure(self, buffers: Buffers) -> None:

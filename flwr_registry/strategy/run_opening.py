@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from flwr_registry.checkpointing import restore_random_state
+from flwr_registry.checkpointing import CheckpointContent, restore_random_state
 from flwr_registry.records import ModelVersion
+from flwr_registry.storage import StorageBackend
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.replay import Replay
 from flwr_registry.strategy.resume_checks import check_given, check_strategy
+from flwr_registry.strategy.resume_point import ResumePoint
+from flwr_registry.strategy.resumed_model import ResumedModel
 from flwr_registry.strategy.run_history import (
     CurrentModel,
     RoundVersion,
@@ -33,6 +37,8 @@ class RunOpening:
     ----------
     replay : Replay or None
         The rounds that a resumed run need not train again.
+    resumed : ResumedModel or None
+        What the first new round of a resumed run has to train.
     model : CurrentModel
         What the run goes on with; empty when Flower gives the first model.
     initial_model : object
@@ -42,9 +48,12 @@ class RunOpening:
     def __init__(self, port: StrategyPort) -> None:
         self._port = port
         self.replay: Replay | None = None
+        self.resumed: ResumedModel | None = None
         self.model = CurrentModel()
         self.initial_model: Any = None
-        self._state: StrategyState | None = None
+        self._point: ResumePoint | None = None
+        self._storage: StorageBackend | None = None
+        self._left: CheckpointContent | None = None
 
     def open(
         self, ledger: RunLedger, options: RegistryOptions, tolerate: Tolerance
@@ -71,12 +80,26 @@ class RunOpening:
         if self.replay is not None:
             check_given(self.replay.content, fingerprint)
 
+    def end_after(self, num_rounds: int | None) -> None:
+        """Hand back no more rounds than are asked for, of those that are done.
+
+        Raises
+        ------
+        ResumeError
+            When the model of the last of these is gone.
+        """
+        if self.replay is None or self._point is None or self._storage is None:
+            return
+        self.replay.end_after(num_rounds)
+        if num_rounds is not None and num_rounds < self.replay.last_round:
+            self._left = self._point.earlier(self._storage, num_rounds)
+
     def take_up(self) -> None:
         """Load the state of the last round that is done, once, before a new one."""
-        state, self._state = self._state, None
-        if self.replay is not None and state is not None:
-            self._port.take_up(state)
-            restore_random_state(self.replay.content.random_state)
+        left, self._left = self._left, None
+        if left is not None:
+            self._port.take_up(StrategyState(left.state, dict(left.state_arrays)))
+            restore_random_state(left.random_state)
 
     def _find_replay(self, ledger: RunLedger, options: RegistryOptions) -> None:
         point = ledger.find_resume_point()
@@ -89,7 +112,8 @@ class RunOpening:
         content = point.checkpoint.content
         check_strategy(content, self._port.class_chain, ledger.provenance.model)
         self._port.check_state(content)
-        self._state = StrategyState(content.state, dict(content.state_arrays))
+        self._left = content
+        self._point, self._storage = point.without_bytes(), ledger.storage
         self.replay = Replay(
             point,
             ledger.storage,
@@ -102,6 +126,10 @@ class RunOpening:
             None,
             content.tensor_type,
         )
+        again = partial(
+            self._port.model_of, point.checkpoint.weights, content.tensor_type
+        )
+        self.resumed = ResumedModel(content.server_round, again, self.model.buffers)
 
     def _start_from(self, ledger: RunLedger, version: ModelVersion) -> None:
         images = load_npy_images(ledger.storage, stored_weights_of(version))

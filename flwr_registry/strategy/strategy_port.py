@@ -97,6 +97,10 @@ class StrategyPort:
 
         add_exit_handler(at_exit)
 
+    def buffers(self, model: Any) -> Buffers:
+        """Take hold of a model's bytes."""
+        return buffers_of(model)
+
     def view(self, model: Any, stored: NpyImages) -> tuple[Buffers, Weights | None]:
         """Take hold of a model's bytes and view its arrays.
 
