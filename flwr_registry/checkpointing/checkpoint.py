@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from numpy.typing import NDArray
 
 from flwr_registry.checkpointing.finished_round import FinishedRound
+from flwr_registry.checkpointing.manifest_values import decoded, encoded
 from flwr_registry.errors import CheckpointError
 from flwr_registry.records import RunProvenance, StoredObject, VersionMetadata
 from flwr_registry.weights import Architecture, Weights
@@ -25,12 +25,10 @@ __all__ = [
     "write_manifest",
 ]
 
-FORMAT = 1
+FORMAT = 2
 """Rises when an older release could misread a manifest."""
 
 Model = TypeVar("Model")
-
-_PLAIN = (bool, int, float, str, bytes, list)
 
 Measured = Mapping[str, Any] | list[Any] | None
 MetricsHistory = Mapping[str, Mapping[int, Measured]]
@@ -59,7 +57,8 @@ class CheckpointContent:
     metrics : mapping
         Source to round to what was measured, of all rounds so far: metrics, None where
         there were none, in the legacy API a list of loss and metrics. Numbers, bytes,
-        text and lists come back equal, arrays as lists, anything else as its text.
+        text, lists, tuples and arrays of numbers come back as what they were, numpy's
+        as numpy's; anything else as its text.
     rounds : mapping of int to FinishedRound
         All rounds so far.
     random_state : object
@@ -148,7 +147,10 @@ def described(content: CheckpointContent) -> dict[str, Any]:
         "model": content.model,
         "version": content.version,
         "state": content.state,
-        "metrics": _encoded(content.metrics),
+        "metrics": {
+            source: {str(number): encoded(each) for number, each in of.items()}
+            for source, of in content.metrics.items()
+        },
         "rounds": {
             str(number): finished.to_json()
             for number, finished in content.rounds.items()
@@ -159,8 +161,8 @@ def described(content: CheckpointContent) -> dict[str, Any]:
         "architecture": content.architecture and content.architecture.to_json(),
         "is_settled": content.is_settled,
         "tensor_type": content.tensor_type,
-        "provenance": _encoded(content.provenance and asdict(content.provenance)),
-        "metadata": _encoded(content.metadata and asdict(content.metadata)),
+        "provenance": encoded(content.provenance and asdict(content.provenance)),
+        "metadata": encoded(content.metadata and asdict(content.metadata)),
     }
     _json(fields)
     return fields
@@ -217,7 +219,7 @@ def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
         state=fields["state"],
         metrics={
             source: {
-                int(server_round): _decoded(each) for server_round, each in of.items()
+                int(server_round): decoded(each) for server_round, each in of.items()
             }
             for source, of in fields["metrics"].items()
         },
@@ -231,44 +233,11 @@ def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
         architecture=Architecture.from_json(architecture) if architecture else None,
         is_settled=bool(fields.get("is_settled")),
         tensor_type=fields["tensor_type"],
-        provenance=RunProvenance(**_decoded(provenance)) if provenance else None,
-        metadata=VersionMetadata(**_decoded(metadata)) if metadata else None,
+        provenance=RunProvenance(**decoded(provenance)) if provenance else None,
+        metadata=VersionMetadata(**decoded(metadata)) if metadata else None,
     )
     return Manifest(content, weights, StoredObject(**arrays) if arrays else None)
 
 
 def _json(fields: Mapping[str, Any]) -> bytes:
     return json.dumps(fields, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _encoded(value: Any) -> Any:
-    """Metrics as strict JSON, which knows neither NaN nor bytes."""
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            # Of its subclasses only float itself prints as it is read.
-            number = float(value)
-            return number if math.isfinite(number) else {"$float": repr(number)}
-        case bytes():
-            return {"$bytes": value.hex()}
-        case Mapping():
-            return {str(key): _encoded(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_encoded(item) for item in value]
-    tolist = getattr(value, "tolist", None)
-    plain = tolist() if callable(tolist) else str(value)
-    return _encoded(plain) if isinstance(plain, _PLAIN) else str(value)
-
-
-def _decoded(value: Any) -> Any:
-    match value:
-        case list():
-            return [_decoded(item) for item in value]
-        case {"$float": "nan" | "inf" | "-inf" as text, **rest} if not rest:
-            return float(text)
-        case {"$bytes": str(text), **rest} if not rest:
-            return bytes.fromhex(text)
-        case dict():
-            return {key: _decoded(item) for key, item in value.items()}
-    return value

@@ -329,6 +329,20 @@ def test_what_the_first_hooks_set_is_state_and_no_setting(tmp_path, resume):
     assert strategy.phase == "begun"
 
 
+def test_numbers_of_numpy_come_back_as_such(tmp_path):
+    def measure(server_round, arrays, config):
+        return np.float32(0.5), {"top": np.float64(server_round), "names": "a"}
+
+    def run(folder, rounds):
+        options = {"evaluate_fn": measure}
+        _, history = serve(folder, fed_avg(**options), rounds)
+        return vars(history)
+
+    whole = run(tmp_path / "whole", 3)
+    run(tmp_path / "parts", 2)
+    assert repr(run(tmp_path / "parts", 3)) == repr(whole)
+
+
 def test_a_sketch_tells_models_apart():
     one = np.zeros(200_000, np.float32)
     other = one.copy()
