@@ -29,7 +29,8 @@
     ├── RunHeldError                another start of the run is at work
     ├── FencedError                 a newer start of the run has taken it over
     ├── StorageError                the storage refused or failed
-    │   └── ObjectNotFoundError     nothing is stored under the key
+    │   ├── ObjectNotFoundError     nothing is stored under the key
+    │   └── StorageTimeoutError     the storage did not answer in time
     ├── DatabaseError               the database refused or failed
     │   ├── DatabaseTimeoutError    the database did not answer in time
     │   └── SchemaVersionError      the database belongs to another release
@@ -73,6 +74,7 @@ __all__ = [
     "SchemaVersionError",
     "SearchError",
     "StorageError",
+    "StorageTimeoutError",
     "StrategyError",
     "TensorNotFoundError",
     "ValidationError",
@@ -330,6 +332,24 @@ class StorageError(RegistryError):
 
 class ObjectNotFoundError(StorageError):
     """Nothing is stored under the key."""
+
+
+class StorageTimeoutError(StorageError):
+    """The storage did not answer in time.
+
+    What was to be done may be done later all the same, or not at all.
+
+    Attributes
+    ----------
+    timeout_seconds : float
+        How long it was waited for.
+    """
+
+    def __init__(
+        self, message: str, *, key: str = "", timeout_seconds: float = 0.0
+    ) -> None:
+        super().__init__(message, key=key)
+        self.timeout_seconds = timeout_seconds
 
 
 class DatabaseError(RegistryError):

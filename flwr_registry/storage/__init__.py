@@ -1,5 +1,11 @@
 """Bytes under keys."""
 
+from flwr_registry.storage.bounded_storage import (
+    BoundedStorage,
+    bounded_storage,
+    unbounded_storage,
+)
+from flwr_registry.storage.deadlines import running_deadline
 from flwr_registry.storage.fsspec_storage import FsspecStorage
 from flwr_registry.storage.local_storage import LocalStorage
 from flwr_registry.storage.sliced_digest import SlicedDigest
@@ -16,6 +22,7 @@ from flwr_registry.storage.storage_urls import storage_from_url
 
 __all__ = [
     "DIGEST",
+    "BoundedStorage",
     "BytesContent",
     "ConditionalStorage",
     "Content",
@@ -24,6 +31,9 @@ __all__ = [
     "SlicedDigest",
     "StorageBackend",
     "SweepingStorage",
+    "bounded_storage",
     "digest_of",
+    "running_deadline",
     "storage_from_url",
+    "unbounded_storage",
 ]

@@ -17,6 +17,8 @@ from flwr_registry.storage import (
     FsspecStorage,
     LocalStorage,
     StorageBackend,
+    bounded_storage,
+    unbounded_storage,
 )
 from flwr_registry.storage.s3_storage import S3Storage
 from flwr_registry.storage.storage_backend import digest_of
@@ -24,15 +26,25 @@ from flwr_registry.storage.storage_backend import digest_of
 PART_BYTES = 5 * 2**20
 
 
-@pytest.fixture(params=["local", "memory", *SERVERS])
+BOUNDED = "bounded "
+PLAIN = ["local", "memory", *SERVERS]
+
+
+@pytest.fixture(params=[*PLAIN, *(BOUNDED + each for each in ("local", "seaweedfs"))])
 def storage(request: pytest.FixtureRequest, tmp_path, s3_endpoint) -> StorageBackend:
-    if request.param == "local":
-        return LocalStorage(tmp_path / "root")
-    if request.param == "memory":
-        return FsspecStorage(f"memory://{uuid4().hex}")
-    endpoint = s3_endpoint(request.param)
-    url = f"s3://models/{uuid4().hex}"
-    return S3Storage(url, endpoint_url=endpoint, part_bytes=PART_BYTES, **CREDENTIALS)
+    kind = request.param.removeprefix(BOUNDED)
+    if kind == "local":
+        plain: StorageBackend = LocalStorage(tmp_path / "root")
+    elif kind == "memory":
+        plain = FsspecStorage(f"memory://{uuid4().hex}")
+    else:
+        plain = S3Storage(
+            f"s3://models/{uuid4().hex}",
+            endpoint_url=s3_endpoint(kind),
+            part_bytes=PART_BYTES,
+            **CREDENTIALS,
+        )
+    return bounded_storage(plain) if request.param.startswith(BOUNDED) else plain
 
 
 class Breaking:
@@ -147,7 +159,7 @@ def test_nothing_larger_than_allowed_is_loaded(storage):
 
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_failed_save_leaves_nothing(storage, nth):
-    if nth == 2 and isinstance(storage, LocalStorage):
+    if nth == 2 and isinstance(unbounded_storage(storage), LocalStorage):
         nth = 1  # it reads the content once
     with pytest.raises((StorageError, OSError)):
         storage.save("folder/a", Breaking(nth))

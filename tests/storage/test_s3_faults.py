@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from storage.faulty_proxy import Fault, faulty_proxy
+from storage.faulty_proxy import LASTING, Fault, faulty_proxy
 from storage.s3_servers import CREDENTIALS
 
 from flwr_registry import ModelRegistry
@@ -31,6 +31,7 @@ FAULTS = [
     if each is not Fault.RESET
     else pytest.param(each, id="reset")
     for each in Fault
+    if each not in LASTING
 ]
 
 

@@ -128,6 +128,6 @@ def test_parts_have_to_be_long_enough(wrong):
 
 def test_the_environment_says_where_and_who(s3_environment):
     storage = storage_from_url(f"s3://models/{uuid4().hex}")
-    assert isinstance(storage, S3Storage)
+    assert isinstance(storage.storage, S3Storage)
     storage.save("a", BytesContent(json.dumps([1]).encode()))
     assert list(storage.list("")) == ["a"]
