@@ -1,0 +1,76 @@
+"""Sound models that do not look like the initial one: trained, registered, resumed."""
+
+import pytest
+from federation.outcome import Play, play
+from federation.reshaping import RESHAPING, entry_of
+from strategy.test_resume import line
+
+from flwr_registry import ModelRegistry, RegistryStrategy
+
+ROUNDS = 4
+
+
+# One of each cause and each API.
+QUICK = {
+    "message-doubled",
+    "message-adapters",
+    "message-halves_from_round_3",
+    "message-mask",
+    "message-FedAdam",
+    "legacy-with_control",
+    "legacy-placeholder",
+    "legacy-float64",
+    "legacy-unset",
+    "legacy-Krum",
+    "legacy-asking-QFedAvg",
+    "legacy-asking-counter",
+}
+
+
+def entries():
+    for case in RESHAPING:
+        found = {"message": entry_of(case, "message")}
+        found["legacy"] = entry_of(case, "legacy")
+        if case.name != "FedAdam":  # which insists on initial parameters
+            found["legacy-asking"] = entry_of(case, "legacy", asks_a_node=True)
+        for kind, entry in found.items():
+            name = f"{kind}-{case}"
+            marks = () if name in QUICK else (pytest.mark.slow,)
+            yield pytest.param(case, entry, id=name, marks=marks)
+
+
+each_entry = pytest.mark.parametrize(("case", "entry"), list(entries()))
+
+
+def recorded(entry, folder, rounds=ROUNDS, **options):
+    def wrap(strategy):
+        given = {"run": "trial", "model": "digits", "on_error": "raise", **options}
+        return RegistryStrategy(strategy, registry=folder / "registry.db", **given)
+
+    return play(entry, Play(rounds=rounds, wrap=wrap))
+
+
+def versions(folder, **how):
+    with ModelRegistry(folder / "registry.db") as registry:
+        return [
+            (each.version, each.status.value)
+            for each in registry.list("digits", **how)[::-1]
+        ]
+
+
+@each_entry
+def test_a_sound_model_of_another_form_is_a_version_and_its_run_goes_on_exactly(
+    case, entry, tmp_path
+):
+    bare = play(entry, Play(rounds=ROUNDS))
+    whole = recorded(entry, tmp_path / "whole")
+    assert whole == bare
+    found = versions(tmp_path / "whole")
+    assert found == [(each, "candidate") for each in case.versions]
+    parts = tmp_path / "parts"
+    recorded(entry, parts, rounds=2)
+    resumed = recorded(entry, parts, resume=True)
+    assert (resumed.arrays, resumed.metrics) == (bare.arrays, bare.metrics)
+    assert resumed.strategy_state == bare.strategy_state
+    assert line(parts) == line(tmp_path / "whole")
+    assert versions(parts) == found
