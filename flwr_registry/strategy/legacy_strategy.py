@@ -16,6 +16,7 @@ from flwr.server.client_proxy import ClientProxy
 
 from flwr_registry.records import Contribution, ContributionStatus, MetricSource
 from flwr_registry.strategy.conversions import buffers_of, metrics_of
+from flwr_registry.strategy.first_model import replace_first_model
 from flwr_registry.strategy.legacy_server import LegacyServer, find_legacy_server
 from flwr_registry.strategy.recording import (
     number_or_none,
@@ -76,6 +77,7 @@ class LegacyRecording:
         see_model(self, parameters)
         replay = recorder.replay
         if recorder.initial_model is not None:
+            replace_first_model(self, parameters, recorder.initial_model)
             parameters = recorder.hand_out(recorder.initial_model)
         if replay is None:
             return parameters

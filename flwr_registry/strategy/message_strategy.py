@@ -12,6 +12,7 @@ from flwr.serverapp import Grid
 
 from flwr_registry.records import Contribution, ContributionStatus, MetricSource
 from flwr_registry.strategy.conversions import buffers_of, metrics_of
+from flwr_registry.strategy.first_model import replace_first_model
 from flwr_registry.strategy.recording import (
     number_or_none,
     record_aggregate,
@@ -51,7 +52,9 @@ class MessageRecording:
             for given in holders:
                 see_model(self, given.get("initial_arrays"))
                 if "initial_arrays" in given and recorder.initial_model is not None:
-                    given["initial_arrays"] = recorder.hand_out(recorder.initial_model)
+                    own, version = given["initial_arrays"], recorder.initial_model
+                    replace_first_model(self, own, version)
+                    given["initial_arrays"] = recorder.hand_out(version)
                 evaluate_fn = given.get("evaluate_fn")
                 if callable(evaluate_fn):
                     recorder.evaluates_centrally = True

@@ -1,4 +1,4 @@
-"""The model of a checkpoint, until a new round has given another."""
+"""The model of a checkpoint or version, until a new round has given another."""
 
 from __future__ import annotations
 
@@ -26,18 +26,16 @@ class ResumedModel:
 
     Parameters
     ----------
-    server_round : int
-        Of the checkpoint.
+    origin : str
+        Where the run begins or goes on, for an error.
     make : callable
         Makes the model as Flower has it. Those made before may have been drained.
     buffers : tuple of bytes
         Its bytes.
     """
 
-    def __init__(
-        self, server_round: int, make: Callable[[], Any], buffers: Buffers
-    ) -> None:
-        self._server_round = server_round
+    def __init__(self, origin: str, make: Callable[[], Any], buffers: Buffers) -> None:
+        self._origin = origin
         self._make = make
         self._buffers = buffers
         self._began_with: Sketch | None = None
@@ -79,12 +77,11 @@ class ResumedModel:
             began = began or self._is_beginning(buffers)
         if began:
             raise ResumeError(
-                f"the run goes on after round {self._server_round}, but the strategy "
-                "sends the model that the run began with: it holds one of its own, "
-                "beside its state. Let it send the model that its configure hook is "
-                "given, or keep it in an attribute as an ArrayRecord, Parameters or "
-                "numpy arrays, which checkpoints hold; or start anew with resume=False "
-                "and another run name"
+                f"the run {self._origin}, but the strategy sends the model that it "
+                "began with: it holds one of its own, beside its state. Let it send "
+                "the model that its configure hook is given, or keep it in an "
+                "attribute as an ArrayRecord, Parameters or numpy arrays, which "
+                "checkpoints hold; or start anew with resume=False and another run name"
             )
 
     def _is(self, buffers: Buffers) -> bool:

@@ -68,6 +68,7 @@ class RoundRecorder:
         self._settings_are_noted = False
         self._is_told_the_end = False
         self._is_given_known = False
+        self._is_handed_out = False
         self._validation = RoundValidation(self.options.validator)
         self._model = CurrentModel()
         self._round = RoundProgress()
@@ -199,7 +200,7 @@ class RoundRecorder:
 
         It need not look like the one that the app gave at first.
         """
-        self._is_given_known = True
+        self._is_given_known = self._is_handed_out = True
         return model
 
     def begin_round(self, server_round: int) -> None:
@@ -323,7 +324,8 @@ class RoundRecorder:
 
     @property
     def _is_taken(self) -> bool:
-        return self.replay is not None and self.replay.was_taken
+        replay = self.replay
+        return self._is_handed_out if replay is None else replay.was_taken
 
     def _record_without_model(self, aggregate: Aggregate, facts: RoundFacts) -> None:
         self._jobs.register_without_model(

@@ -38,7 +38,7 @@ class RunOpening:
     replay : Replay or None
         The rounds that a resumed run need not train again.
     resumed : ResumedModel or None
-        What the first new round of a resumed run has to train.
+        What the first new round has to train, of a checkpoint or a version.
     model : CurrentModel
         What the run goes on with; empty when Flower gives the first model.
     initial_model : object
@@ -129,12 +129,16 @@ class RunOpening:
         again = partial(
             self._port.model_of, point.checkpoint.weights, content.tensor_type
         )
-        self.resumed = ResumedModel(content.server_round, again, self.model.buffers)
+        origin = f"goes on after round {content.server_round}"
+        self.resumed = ResumedModel(origin, again, self.model.buffers)
 
     def _start_from(self, ledger: RunLedger, version: ModelVersion) -> None:
         images = load_npy_images(ledger.storage, stored_weights_of(version))
         self.initial_model = self._port.model_of(images, "")
         self._go_on(self.initial_model, images, version, "")
+        again = partial(self._port.model_of, images, "")
+        origin = f"starts from {version.reference}"
+        self.resumed = ResumedModel(origin, again, self.model.buffers)
 
     def _go_on(
         self,

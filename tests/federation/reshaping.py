@@ -23,7 +23,7 @@ from federation.entries import Api, Entry, LegacySetup, MessageSetup
 from federation.in_process_grid import to_arrays, to_record
 from federation.legacy_clients import NumpyFormat
 
-__all__ = ["RESHAPING", "AnsweringClients", "Reshaping", "entry_of"]
+__all__ = ["RESHAPING", "AnsweringClients", "Reshaping", "entry_of", "reshaping_by"]
 
 Reshape = Callable[[Arrays, int], Arrays]
 ALL = len(NODE_IDS)
@@ -179,7 +179,8 @@ class Reshaping:
         return self.name
 
 
-def _by(reshape: Reshape, **how: Any) -> Reshaping:
+def reshaping_by(reshape: Reshape, **how: Any) -> Reshaping:
+    """Make the case of a FedAvg whose averages are reshaped."""
     name = reshape.__name__.strip("_")
     own: dict[str, Any] = {"reshape": reshape, "__module__": __name__}
     return Reshaping(
@@ -219,13 +220,13 @@ FLOAT32 = AnsweringClients(dtype="f4")
 COUNTING = AnsweringClients(dtype="f4", counts=True)
 
 RESHAPING = (
-    _by(_doubled),
-    _by(_with_control),
-    _by(_adapters),
-    _by(_reordered),
-    _by(_halves),
-    _by(_halves_from_round_3, versions=("1.0.0", "1.1.0", "2.0.0", "2.1.0")),
-    _by(_mask_of_the_first),
+    reshaping_by(_doubled),
+    reshaping_by(_with_control),
+    reshaping_by(_adapters),
+    reshaping_by(_reordered),
+    reshaping_by(_halves),
+    reshaping_by(_halves_from_round_3, versions=("1.0.0", "1.1.0", "2.0.0", "2.1.0")),
+    reshaping_by(_mask_of_the_first),
     Reshaping(
         "placeholder",
         FedAvg,
