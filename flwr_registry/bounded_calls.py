@@ -13,9 +13,12 @@ from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-__all__ = ["BoundedCalls", "UnansweredCall"]
+__all__ = ["MOST_UNANSWERED", "BoundedCalls", "UnansweredCall"]
 
 Result = TypeVar("Result")
+
+MOST_UNANSWERED = 16
+"""How many calls to one place may be left behind, still running."""
 
 _IDLE_SECONDS = 10.0
 
@@ -27,15 +30,11 @@ class UnansweredCall(Exception):
 class BoundedCalls:
     """Calls to one place, each waited for only so long.
 
-    Parameters
-    ----------
-    most_unanswered : int
-        With so many calls still running that nobody waits for any more, the next one is
-        refused at once: a disk that is gone for hours must not collect threads.
+    While `MOST_UNANSWERED` still run that nobody waits for, the next one is refused
+    at once: a disk that is gone for hours must not collect threads.
     """
 
-    def __init__(self, most_unanswered: int = 16) -> None:
-        self._most_unanswered = most_unanswered
+    def __init__(self) -> None:
         self._unanswered: set[_Call] = set()
         self._lock = threading.Lock()
 
@@ -66,8 +65,8 @@ class BoundedCalls:
         UnansweredCall
             When it did not return within its time, or too many earlier calls have not.
         """
-        if len(self._unanswered) >= self._most_unanswered:
-            raise UnansweredCall(f"{self._most_unanswered} calls are still unanswered")
+        if len(self._unanswered) >= MOST_UNANSWERED:
+            raise UnansweredCall(f"{MOST_UNANSWERED} calls are still unanswered")
         call = _Call(work, copy_context(), self._end)
         _begin(call)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -11,6 +11,7 @@ from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from flwr_registry.bounded_calls import MOST_UNANSWERED
 from flwr_registry.registry.database.database_errors import (
     driver_needed,
     timed_out,
@@ -85,9 +86,8 @@ class AsyncDatabase:
         DatabaseError
             With the place, and what to do.
         """
-        transaction = self._settings.transaction(writes=False)
         return await self._within(
-            self._transacted(self._reader, transaction, work), transaction
+            self._reader, self._settings.transaction(writes=False), work
         )
 
     async def write(self, work: Callable[[Session], Result]) -> Result:
@@ -104,9 +104,8 @@ class AsyncDatabase:
             self._settings.begin_writing(session, self._settings.timeout_seconds)
             return work(session)
 
-        transaction = self._settings.transaction(writes=True)
         return await self._within(
-            self._transacted(self._writer, transaction, begun), transaction
+            self._writer, self._settings.transaction(writes=True), begun
         )
 
     async def close(self) -> None:
@@ -137,12 +136,18 @@ class AsyncDatabase:
                 return await session.run_sync(transact, work, transaction)
 
     async def _within(
-        self, transacted: Coroutine[Any, Any, Result], transaction: Transaction
+        self,
+        engine: AsyncEngine,
+        transaction: Transaction,
+        work: Callable[[Session], Result],
     ) -> Result:
-        loop = asyncio.get_running_loop()
         seconds = self._settings.timeout_seconds
+        if len(self._unanswered) >= MOST_UNANSWERED:
+            why = f"{MOST_UNANSWERED} transactions are still unanswered"
+            raise timed_out(self.place, seconds, why=why)
+        loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        task = loop.create_task(transacted)
+        task = loop.create_task(self._transacted(engine, transaction, work))
         ping = loop.call_later(self._settings.ping_seconds, transaction.give_up_ping)
         try:
             await asyncio.wait({task}, timeout=seconds)

@@ -9,6 +9,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class PostgresProxy:
         self.seen = bytearray()
         self._server = server
         self._mode = Mode.PASS
-        self._trigger: tuple[bytes, Mode, bool] | None = None
+        self._trigger: _Trigger | None = None
         self._lock = threading.RLock()
         self._pairs: list[_Pair] = []
         self._listener: socket.socket | None = None
@@ -71,12 +72,14 @@ class PostgresProxy:
             elif was_refusing:
                 self._listen(self.port)
 
-    def change_at(self, text: bytes, mode: Mode, *, answer_only: bool = False) -> None:
-        """Change the mode when a client sends `text`.
+    def change_at(
+        self, text: bytes, mode: Mode, *, answer_only: bool = False, time: int = 1
+    ) -> None:
+        """Change the mode when a client sends `text`, once or so many times.
 
         With `answer_only` the server still gets it, and its answer is lost.
         """
-        self._trigger = text, mode, answer_only
+        self._trigger = _Trigger(text, mode, answer_only, time)
 
     def close(self) -> None:
         """End it, and all its connections."""
@@ -132,13 +135,13 @@ class PostgresProxy:
         with self._lock:
             if pair.is_stalled:
                 return False
-            if self._trigger is not None and self._trigger[0] in data:
-                _, mode, answer_only = self._trigger
-                if not answer_only:
-                    self.mode = mode
+            trigger = self._trigger
+            if trigger is not None and trigger.is_pulled_by(data):
+                if not trigger.answer_only:
+                    self.mode = trigger.mode
                     return False
                 self._trigger = None
-                pair.mode_at_answer = mode
+                pair.mode_at_answer = trigger.mode
             self.seen += data
             return True
 
@@ -148,6 +151,18 @@ class PostgresProxy:
                 self.mode = pair.mode_at_answer
                 return False
             return not pair.is_stalled
+
+
+@dataclass
+class _Trigger:
+    text: bytes
+    mode: Mode
+    answer_only: bool
+    left: int
+
+    def is_pulled_by(self, data: bytes) -> bool:
+        self.left -= self.text in data
+        return self.left <= 0
 
 
 class _Pair:
