@@ -76,6 +76,8 @@ class CheckpointContent:
         Where the run comes from.
     metadata : VersionMetadata or None
         What is said of each of its versions.
+    registry : str
+        Where the database is that has the versions; empty in those of earlier releases.
 
     Raises
     ------
@@ -99,6 +101,7 @@ class CheckpointContent:
     provenance: RunProvenance | None = None
     metadata: VersionMetadata | None = None
     tensor_type: str = ""
+    registry: str = ""
 
     def __post_init__(self) -> None:
         if self.server_round < 0:
@@ -161,6 +164,7 @@ def described(content: CheckpointContent) -> dict[str, Any]:
         "architecture": content.architecture and content.architecture.to_json(),
         "is_settled": content.is_settled,
         "tensor_type": content.tensor_type,
+        "registry": content.registry,
         "provenance": encoded(content.provenance and asdict(content.provenance)),
         "metadata": encoded(content.metadata and asdict(content.metadata)),
     }
@@ -233,6 +237,7 @@ def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
         architecture=Architecture.from_json(architecture) if architecture else None,
         is_settled=bool(fields.get("is_settled")),
         tensor_type=fields["tensor_type"],
+        registry=fields.get("registry", ""),
         provenance=RunProvenance(**decoded(provenance)) if provenance else None,
         metadata=VersionMetadata(**decoded(metadata)) if metadata else None,
     )

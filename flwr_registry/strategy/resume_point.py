@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from flwr_registry.checkpointing import (
@@ -12,7 +13,13 @@ from flwr_registry.checkpointing import (
     latest_run_folder,
     run_folders,
 )
-from flwr_registry.errors import ObjectNotFoundError, RegistryError, ResumeError
+from flwr_registry.errors import (
+    CheckpointError,
+    IntegrityError,
+    ObjectNotFoundError,
+    RegistryError,
+    ResumeError,
+)
 from flwr_registry.storage import StorageBackend
 from flwr_registry.weights import NpyImages, load_npy_images
 
@@ -75,7 +82,11 @@ def run_named_in(resume: bool | str) -> str | None:
 
 
 def find_resume_point(
-    storage: StorageBackend, run: str | None, resume: bool | str
+    storage: StorageBackend,
+    run: str | None,
+    resume: bool | str,
+    *,
+    is_ours: Callable[[CheckpointContent], bool] = lambda _: True,
 ) -> ResumePoint | None:
     """Find the checkpoint to go on from; None when the run shall start.
 
@@ -85,12 +96,15 @@ def find_resume_point(
         Name of the run.
     resume : bool or str
         As the option of `RegistryStrategy`.
+    is_ours : callable
+        Tells whether a checkpoint is of the registry that the run writes to; others may
+        have a run of the same name in the same storage.
 
     Raises
     ------
     ResumeError
-        When there is none and one is insisted on, when none is sound, or without a
-        name by which the run can be found.
+        When there is none and one is insisted on, when none is sound, when all are of
+        other registries, or without a name by which the run can be found.
     CheckpointError
         When a newer release wrote it.
     StorageError
@@ -104,8 +118,8 @@ def find_resume_point(
             "registry-run in the run configuration) together with resume"
         )
     if isinstance(resume, str) and resume != "auto":
-        return _named(storage, run, resume)
-    found = _newest(storage, run)
+        return _named(storage, run, resume, is_ours)
+    found = _newest(storage, run, is_ours)
     if found is None and resume is True:
         raise ResumeError(
             f"run {run} has no checkpoint in {storage.url}: resume='auto' starts a run "
@@ -114,10 +128,40 @@ def find_resume_point(
     return found
 
 
-def _newest(storage: StorageBackend, run: str) -> ResumePoint | None:
-    folder = latest_run_folder(storage, run)
-    if folder is None:
-        return None
+def _newest(
+    storage: StorageBackend, run: str, is_ours: Callable[[CheckpointContent], bool]
+) -> ResumePoint | None:
+    foreign = None
+    for folder in reversed(run_folders(storage, run)):
+        content = _newest_content(CheckpointManager(storage, folder))
+        if content is None or is_ours(content):
+            return _newest_in(storage, folder, run)
+        foreign = foreign or content
+    if foreign is not None:
+        raise ResumeError(_foreign(storage, run, foreign))
+    return None
+
+
+def _newest_content(manager: CheckpointManager) -> CheckpointContent | None:
+    """Return what the newest readable checkpoint tells of itself."""
+    for server_round in reversed(manager.rounds()):
+        try:
+            return manager.manifest_of(server_round).content
+        except (CheckpointError, IntegrityError, ObjectNotFoundError):
+            continue
+    return None
+
+
+def _foreign(storage: StorageBackend, run: str, content: CheckpointContent) -> str:
+    return (
+        f"the checkpoints of run {run} in {storage.url} are of the registry at "
+        f"{content.registry}, which this run does not write to: give that registry, or "
+        "another run name. If that database is lost, 'flwr-registry doctor --rebuild' "
+        "with this registry takes its versions over; then start again"
+    )
+
+
+def _newest_in(storage: StorageBackend, folder: str, run: str) -> ResumePoint | None:
     manager = CheckpointManager(storage, folder)
     checkpoint = manager.load_latest(load_npy_images)
     if checkpoint is None and manager.rounds():
@@ -128,7 +172,12 @@ def _newest(storage: StorageBackend, run: str) -> ResumePoint | None:
     return ResumePoint(folder, checkpoint) if checkpoint else None
 
 
-def _named(storage: StorageBackend, run: str, wanted: str) -> ResumePoint:
+def _named(
+    storage: StorageBackend,
+    run: str,
+    wanted: str,
+    is_ours: Callable[[CheckpointContent], bool],
+) -> ResumePoint:
     folder, server_round = _place_of(storage, run, wanted)
     manager = CheckpointManager(storage, folder)
     try:
@@ -139,6 +188,8 @@ def _named(storage: StorageBackend, run: str, wanted: str) -> ResumePoint:
             f"there is no checkpoint {wanted} in {storage.url}: {folder} has those of "
             f"rounds {rounds}"
         ) from error
+    if not is_ours(checkpoint.content):
+        raise ResumeError(_foreign(storage, run, checkpoint.content))
     newest = latest_run_folder(storage, run)
     branches = folder != newest or manager.rounds()[-1] != server_round
     return ResumePoint(folder, checkpoint, branches)

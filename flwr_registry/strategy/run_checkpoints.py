@@ -90,6 +90,7 @@ class RunCheckpoints:
             is_settled=ended.reference.is_settled,
             provenance=provenance,
             metadata=self._ledger.metadata(None),
+            registry=self._ledger.database,
         )
         self._opened().save(content, interim=not due)
         return True

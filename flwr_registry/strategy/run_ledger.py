@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from typing import Any
 
+from flwr_registry.checkpointing import CheckpointContent
 from flwr_registry.errors import (
     ModelNotFoundError,
     NoProductionModelError,
@@ -62,6 +63,8 @@ class RunLedger:
     ----------
     storage : StorageBackend
         Where bytes are written.
+    database : str
+        Where the database is, without its password.
     resumed : ResumePoint or None
         Where the run goes on from, without its bytes.
     """
@@ -77,16 +80,24 @@ class RunLedger:
         self.resumed: ResumePoint | None = None
         self._registry: ModelRegistry | None = None
         self._run: Run | None = None
+        self._has_registered = False
 
     def find_resume_point(self) -> ResumePoint | None:
         """Find the checkpoint to go on from, in storage alone.
 
+        The database is asked only where another one wrote the checkpoint.
+
         Raises
         ------
-        ResumeError, CheckpointError, StorageError
+        ResumeError, CheckpointError, StorageError, DatabaseError
             As the function of this name does.
         """
-        point = find_resume_point(self.storage, self._options.run, self._options.resume)
+        point = find_resume_point(
+            self.storage,
+            self._options.run,
+            self._options.resume,
+            is_ours=self._is_ours,
+        )
         self.resumed = point.without_bytes() if point is not None else None
         return point
 
@@ -103,18 +114,26 @@ class RunLedger:
         RegistryError
             When either cannot be opened.
         """
-        log_places(self.provenance, self._shown_database, self.storage.url)
+        log_places(self.provenance, self.database, self.storage.url)
         if self.resumed is not None:
             log_resume(self.resumed, self.provenance)
-        registry, _ = self._registered_run()
-        number = self._resumed_version
-        if number is None:
-            return None
-        return registry.get(f"{self.provenance.model}:{number}")
+        return self._resumed_version()
 
-    @property
-    def _resumed_version(self) -> str | None:
-        return self.resumed.checkpoint.content.version if self.resumed else None
+    def _resumed_version(self) -> ModelVersion | None:
+        registry, _ = self._registered_run()
+        if self.resumed is None:
+            return None
+        return registry.find_checkpointed(self.resumed.checkpoint.content)
+
+    def _is_ours(self, content: CheckpointContent) -> bool:
+        """Tell whether a checkpoint is of this registry.
+
+        One that was moved, or that took over the versions of a lost one, knows the
+        checkpoint's weights by their digest.
+        """
+        if content.registry in ("", self.database):
+            return True
+        return self._opened_registry().find_checkpointed(content) is not None
 
     def close(self) -> None:
         """Close the database, unless the user brought it."""
@@ -159,13 +178,15 @@ class RunLedger:
             What the round's update was like.
         """
         registry, run = self._registered_run()
+        if parent is None and not self._has_registered:
+            parent = self._resumed_version()
         register = partial(
             registry.register,
             weights,
             model=self.provenance.model,
             run=run,
             facts=facts,
-            parent=parent.version if parent else self._resumed_version,
+            parent=parent.version if parent else None,
             errors=errors,
             metrics={MetricSource.AGGREGATE.value: updates} if updates else None,
             metadata=self.metadata(weights),
@@ -173,13 +194,14 @@ class RunLedger:
         )
         bump = self._options.bump if not errors else None
         try:
-            return register(bump=bump)
+            version = register(bump=bump)
         except ValidationError as error:
             # A bump that does not fit is the only thing that the registry validates
             # here; the version must not be lost for it.
             version = register(bump=None)
             log_other_bump(version, bump, error)
-            return version
+        self._has_registered = True
+        return version
 
     def record_round(
         self, facts: RoundFacts, status: RoundStatus, measured: ModelVersion | None
@@ -275,15 +297,15 @@ class RunLedger:
     def _place_storage(self) -> StorageBackend:
         given = self._options.registry
         if isinstance(given, ModelRegistry):
-            self._shown_database = given.url
+            self.database = given.url
             return given.storage
         places = resolve_places(given, self._options.storage)
         self._database_url = places.database.render_as_string(hide_password=False)
-        self._shown_database = places.shown_database_url
+        self.database = places.shown_database_url
         storage = places.storage
         return storage_from_url(storage) if isinstance(storage, str) else storage
 
-    def _registered_run(self) -> tuple[ModelRegistry, Run]:
+    def _opened_registry(self) -> ModelRegistry:
         if self._registry is None:
             given = self._options.registry
             self._registry = (
@@ -291,13 +313,19 @@ class RunLedger:
                 if isinstance(given, ModelRegistry)
                 else ModelRegistry(self._database_url, self.storage)
             )
+        return self._registry
+
+    def _registered_run(self) -> tuple[ModelRegistry, Run]:
+        registry = self._opened_registry()
         if self._run is None:
-            self._run = self._started_run(self._registry)
-        return self._registry, self._run
+            self._run = self._started_run(registry)
+        return registry, self._run
 
     def _started_run(self, registry: ModelRegistry) -> Run:
         if self.resumed is None:
-            return registry.start_run(self.provenance)
+            # Asked to go on, it found no checkpoint: all rounds are trained again.
+            again = self._options.resume is not False
+            return registry.start_run(self.provenance, again=again)
         content = self.resumed.checkpoint.content
         return registry.resume_run(self.provenance, content)
 

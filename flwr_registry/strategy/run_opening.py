@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from flwr_registry.checkpointing import CheckpointContent, restore_random_state
+from flwr_registry.errors import ResumeError
 from flwr_registry.records import ModelVersion
 from flwr_registry.storage import StorageBackend
 from flwr_registry.strategy.options import RegistryOptions
@@ -67,9 +68,14 @@ class RunOpening:
         """
         if options.resume is not False:
             self._find_replay(ledger, options)
-        version = None
+        version, refusal = None, None
         with tolerate("open the registry"):
-            version = ledger.open()
+            try:
+                version = ledger.open()
+            except ResumeError as error:
+                refusal = error
+        if refusal is not None:
+            raise refusal
         if self.replay is not None:
             self.model.version.record = version
         elif options.initial is not None:

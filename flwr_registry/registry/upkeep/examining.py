@@ -16,6 +16,7 @@ from flwr_registry.registry.rows.model_db import ModelRow
 from flwr_registry.registry.rows.version_db import UploadRow, VersionRow
 from flwr_registry.registry.steps import Steps, byte_work, read
 from flwr_registry.registry.upkeep.checkpoint_keys import each_manifest
+from flwr_registry.registry.upkeep.checkpointed_versions import compare_told
 from flwr_registry.registry.upkeep.orphans import find_orphans
 from flwr_registry.registry.upkeep.verifying import verify_all
 from flwr_registry.storage import StorageBackend
@@ -44,7 +45,7 @@ def examine(storage: StorageBackend, *, deep: bool) -> Steps[list[Finding]]:
     findings += _orphaned([each.key for each in orphans])
     findings += yield from read(lambda session: list(_in_rows(session)))
     findings += yield from byte_work(lambda: list(_in_checkpoints(storage, keys)))
-    findings += yield from read(lambda session: _not_in_rows(session, storage))
+    findings += yield from read(lambda s: compare_told(s, storage))
     check = yield from verify_audit(None)
     findings += [
         Finding(
@@ -156,32 +157,3 @@ def _in_checkpoints(storage: StorageBackend, keys: frozenset[str]) -> Iterator[F
                 f"its weights are gone ({manifest.weights.key})",
                 "put the file back from a backup, or resume from an older checkpoint",
             )
-
-
-def _not_in_rows(session: Session, storage: StorageBackend) -> list[Finding]:
-    """Compare the versions that checkpoints tell of with those of the database."""
-    query = select(ModelRow.name, VersionRow.version).join(
-        ModelRow, ModelRow.id == VersionRow.model_id
-    )
-    known = {f"{name}:{version}" for name, version in session.execute(query)}
-    findings = []
-    for folder, server_round, manifest, _ in each_manifest(storage):
-        if manifest is None:
-            continue
-        content = manifest.content
-        told = {
-            f"{content.model}:{finished.version}"
-            for finished in content.rounds.values()
-            if finished.version is not None
-        }
-        lost = len(told - known)
-        if lost:
-            findings.append(
-                Finding(
-                    Severity.ERROR,
-                    f"checkpoint {folder}/{server_round}",
-                    f"it tells of {lost} versions that the database does not have",
-                    "flwr-registry doctor --rebuild",
-                )
-            )
-    return findings

@@ -34,5 +34,5 @@ def _newest_contents(storage: StorageBackend) -> list[CheckpointContent]:
 
 
 def _restored(session: Session, *, content: CheckpointContent) -> list[str]:
-    versions = restore_run(session, content)
+    versions = restore_run(session, content, renumber=True)
     return [f"{content.model}:{version}" for version in versions]

@@ -17,9 +17,10 @@ from flwr_registry.records import (
 )
 from flwr_registry.registry.awaited_registry import AwaitedRegistry
 from flwr_registry.registry.blocking_registry import BlockingRegistry
-from flwr_registry.registry.steps import write
+from flwr_registry.registry.steps import read, write
 from flwr_registry.registry.versions import resuming, run_recording
 from flwr_registry.registry.versions.registering import register_source
+from flwr_registry.registry.versions.told_versions import find_checkpointed
 from flwr_registry.weights import Architecture
 
 __all__ = ["AsyncRecordingVerbs", "RecordingVerbs"]
@@ -28,15 +29,22 @@ __all__ = ["AsyncRecordingVerbs", "RecordingVerbs"]
 class RecordingVerbs(BlockingRegistry):
     """The verbs that add versions, runs and rounds."""
 
-    def start_run(self, provenance: RunProvenance) -> Run:
+    def start_run(self, provenance: RunProvenance, *, again: bool = False) -> Run:
         """Record that a run starts; each start is a run of its own.
+
+        Parameters
+        ----------
+        again : bool
+            It trains again what earlier starts of its name trained, since none left a
+            checkpoint: what they registered is marked superseded.
 
         Raises
         ------
         InvalidNameError
             When the run or its model has an impossible name.
         """
-        return self._run(write(lambda s: run_recording.start_run(s, provenance)))
+        start = resuming.start_run_again if again else run_recording.start_run
+        return self._run(write(lambda session: start(session, provenance)))
 
     def resume_run(self, provenance: RunProvenance, content: CheckpointContent) -> Run:
         """Record that a run goes on from a checkpoint.
@@ -48,8 +56,20 @@ class RecordingVerbs(BlockingRegistry):
         ------
         InvalidNameError
             When the run or its model has an impossible name.
+        ResumeError
+            When versions that the checkpoint tells of have other digests here.
         """
         return self._run(write(lambda s: resuming.resume_run(s, provenance, content)))
+
+    def find_checkpointed(self, content: CheckpointContent) -> ModelVersion | None:
+        """Find the version whose weights a checkpoint goes on from, by their digest.
+
+        Returns
+        -------
+        ModelVersion or None
+            None when it was never registered here; a number alone proves nothing.
+        """
+        return self._run(read(lambda s: find_checkpointed(s, content)))
 
     def record_round(
         self,
@@ -200,9 +220,10 @@ class RecordingVerbs(BlockingRegistry):
 class AsyncRecordingVerbs(AwaitedRegistry):
     """The verbs of `RecordingVerbs`, awaited."""
 
-    async def start_run(self, provenance: RunProvenance) -> Run:
+    async def start_run(self, provenance: RunProvenance, *, again: bool = False) -> Run:
         """Record that a run starts; see `ModelRegistry.start_run`."""
-        return await self._run(write(lambda s: run_recording.start_run(s, provenance)))
+        start = resuming.start_run_again if again else run_recording.start_run
+        return await self._run(write(lambda session: start(session, provenance)))
 
     async def resume_run(
         self, provenance: RunProvenance, content: CheckpointContent
@@ -211,6 +232,12 @@ class AsyncRecordingVerbs(AwaitedRegistry):
         return await self._run(
             write(lambda s: resuming.resume_run(s, provenance, content))
         )
+
+    async def find_checkpointed(
+        self, content: CheckpointContent
+    ) -> ModelVersion | None:
+        """Find a checkpoint's version; see `ModelRegistry.find_checkpointed`."""
+        return await self._run(read(lambda s: find_checkpointed(s, content)))
 
     async def record_round(
         self,

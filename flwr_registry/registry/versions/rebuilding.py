@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select
@@ -13,6 +14,7 @@ from flwr_registry.checkpointing import (
     FinishedRound,
     flat_metrics,
 )
+from flwr_registry.errors import ResumeError
 from flwr_registry.records import (
     RoundFacts,
     Run,
@@ -27,7 +29,9 @@ from flwr_registry.registry.versions.run_recording import (
     hold_model,
     save_round,
 )
-from flwr_registry.registry.versions.version_manager import parse_version
+from flwr_registry.registry.versions.told_versions import ToldVersions, match_versions
+from flwr_registry.registry.versions.version_manager import SemVer, parse_version
+from flwr_registry.registry.versions.version_placement import choose_number
 from flwr_registry.registry.versions.version_writing import (
     Reservation,
     insert_version,
@@ -36,71 +40,137 @@ from flwr_registry.registry.versions.version_writing import (
 __all__ = ["restore_run"]
 
 
-def restore_run(session: Session, content: CheckpointContent) -> list[str]:
+def restore_run(
+    session: Session, content: CheckpointContent, *, renumber: bool = False
+) -> list[str]:
     """Write the rows of a run's rounds and versions that the database lacks.
 
     Promotions, aliases, pins and tags that were set by hand are in no checkpoint.
+
+    Parameters
+    ----------
+    renumber : bool
+        Give those whose number another version has taken a free one.
 
     Returns
     -------
     list of str
         Numbers of the versions that were added.
+
+    Raises
+    ------
+    ResumeError
+        When another version has taken a number, and none may be changed.
     """
     model_id = hold_model(session, content.model)
-    known = dict(
-        session.execute(
-            select(VersionRow.version, VersionRow.id).where(
-                VersionRow.model_id == model_id
-            )
-        ).all()
-    )
-    lost = {
-        number: finished
-        for number, finished in sorted(content.rounds.items())
-        if finished.version is not None and finished.version not in known
-    }
-    if not lost:
+    told = match_versions(session, model_id, content)
+    if told.taken and not renumber:
+        raise ResumeError(_clash(content, told))
+    if not told.lost:
         return []
     provenance = content.provenance or RunProvenance("unknown", content.model)
+    restoring = _Restoring(session, model_id, content, told)
     run = find_or_start_run(session, provenance)
     for number, finished in sorted(content.rounds.items()):
-        facts = _facts_of(content, number, finished)
-        metrics = _metrics_of(content, number)
-        if number not in lost:
-            if finished.version is None:
-                save_round(session, run, facts, finished.status, metrics=metrics)
-            continue
-        row = _insert(session, model_id, run, content, finished, facts, metrics, known)
-        known[row.version] = row.id
-    return [str(finished.version) for finished in lost.values()]
+        facts, metrics = (
+            _facts_of(content, number, finished),
+            _metrics_of(content, number),
+        )
+        if number in told.lost:
+            restoring.insert(run, number, facts, metrics)
+        elif finished.version is None:
+            save_round(session, run, facts, finished.status, metrics=metrics)
+    return restoring.added
 
 
-def _insert(
-    session: Session,
-    model_id: int,
-    run: Run,
-    content: CheckpointContent,
-    finished: FinishedRound,
-    facts: RoundFacts,
-    metrics: Mapping[str, Any],
-    known: Mapping[str, int],
-) -> VersionRow:
-    parent = finished.parent if finished.parent in known else None
-    registration = Registration(
-        model=content.model,
-        fingerprint=finished.fingerprint,
-        run=run,
-        facts=facts,
-        errors=finished.errors,
-        metrics=collect_metrics(metrics, facts),
-        metadata=content.metadata or VersionMetadata(),
-        privacy=finished.privacy,
+class _Restoring:
+    """Versions of one checkpoint on their way back."""
+
+    def __init__(
+        self,
+        session: Session,
+        model_id: int,
+        content: CheckpointContent,
+        told: ToldVersions,
+    ) -> None:
+        self._session = session
+        self._model_id = model_id
+        self._content = content
+        self._told = told
+        self._rows = {
+            str(content.rounds[number].version): row
+            for number, row in told.found.items()
+        }
+        self.added: list[str] = []
+
+    def insert(
+        self, run: Run, number: int, facts: RoundFacts, metrics: Mapping[str, Any]
+    ) -> None:
+        """Write the row of the version that a round made."""
+        content, finished = self._content, self._told.lost[number]
+        assert finished.version is not None and finished.weights is not None
+        parent = self._parent(finished)
+        registration = Registration(
+            model=content.model,
+            fingerprint=finished.fingerprint,
+            run=run,
+            facts=facts,
+            errors=finished.errors,
+            metrics=collect_metrics(metrics, facts),
+            metadata=content.metadata or VersionMetadata(),
+            privacy=finished.privacy,
+        )
+        reserved = Reservation(
+            0,
+            self._model_id,
+            self._number(number, registration, parent),
+            parent.id if parent is not None else None,
+            parent.version if parent is not None else None,
+            registration,
+        )
+        row = insert_version(
+            self._session, reserved, finished.weights, action="restore"
+        )
+        self._rows[finished.version] = row
+        self.added.append(row.version)
+
+    def _parent(self, finished: FinishedRound) -> VersionRow | None:
+        if finished.parent is None:
+            return None
+        row = self._rows.get(finished.parent)
+        if row is None and not self._told.taken:
+            # Of another run: there is no digest of it, so its number has to do.
+            query = select(VersionRow).where(
+                VersionRow.model_id == self._model_id,
+                VersionRow.version == finished.parent,
+            )
+            row = self._session.scalar(query)
+        return row
+
+    def _number(
+        self, number: int, registration: Registration, parent: VersionRow | None
+    ) -> SemVer:
+        if number not in self._told.taken:
+            return parse_version(str(self._told.lost[number].version))
+        free = choose_number(self._session, self._model_id, registration, parent)
+        own = {finished.version for finished in self._content.rounds.values()}
+        while str(free) in own:
+            free = replace(free, minor=free.minor + 1)
+        return free
+
+
+def _clash(content: CheckpointContent, told: ToldVersions) -> str:
+    number, row = next(iter(sorted(told.taken.items())))
+    weights = told.lost[number].weights
+    digest = weights.sha256[:12] if weights else ""
+    return (
+        f"the checkpoint of round {content.server_round} tells of {content.model}:"
+        f"{row.version} with the digest {digest}, but the registry has it with "
+        f"{row.checksum[:12]}: the checkpoint is not of this registry, or the database "
+        "was lost and other runs took the numbers. For the latter, 'flwr-registry "
+        "doctor --rebuild' brings its versions back under free numbers; then start "
+        "again"
     )
-    assert finished.version is not None and finished.weights is not None
-    number = parse_version(finished.version)
-    parent_id = known[parent] if parent is not None else None
-    reserved = Reservation(0, model_id, number, parent_id, parent, registration)
-    return insert_version(session, reserved, finished.weights, action="restore")
 
 
 def _facts_of(
