@@ -10,16 +10,15 @@ from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from flwr_registry.errors import StorageTimeoutError
-from flwr_registry.storage.deadlines import Deadline
-from flwr_registry.storage.operation_threads import GivenUpError, OperationThreads
+from flwr_registry.storage.deadlines import SECONDS_PER_BYTE, Deadline, GivenUpError
+from flwr_registry.storage.operation_threads import OperationThreads
 
 __all__ = ["BoundedFile"]
 
 Result = TypeVar("Result")
-Refusal = Callable[[Deadline], StorageTimeoutError]
+Refusal = Callable[[GivenUpError], StorageTimeoutError]
 
 _PIECE_BYTES = 8 * 1024**2
-_SECONDS_PER_BYTE = 1 / 1024**2
 _CLOSING_SECONDS = 1.0
 
 
@@ -39,7 +38,7 @@ class BoundedFile(io.BufferedIOBase):
     timeout_seconds : float
         The time that a file has at its begin, and never more than that.
     refusal : callable
-        Gives the error to raise when a deadline has passed.
+        Gives the error to raise when a read is given up.
     """
 
     def __init__(
@@ -130,7 +129,7 @@ class BoundedFile(io.BufferedIOBase):
 
     def _moved(self, count: int) -> None:
         self._position += count
-        earned = self._left_seconds + count * _SECONDS_PER_BYTE
+        earned = self._left_seconds + count * SECONDS_PER_BYTE
         self._left_seconds = min(earned, self._timeout_seconds)
 
     def _bounded(self, work: Callable[[], Result]) -> Result:
@@ -139,12 +138,12 @@ class BoundedFile(io.BufferedIOBase):
         begin = time.monotonic()
         deadline = Deadline(self._left_seconds)
         if self._is_stuck or self._left_seconds <= 0:
-            raise self._refusal(Deadline(self._timeout_seconds))
+            raise self._refusal(GivenUpError(self._timeout_seconds))
         try:
             return self._threads.run(work, deadline)
-        except GivenUpError:
+        except GivenUpError as given_up:
             self._is_stuck = True
-            raise self._refusal(deadline) from None
+            raise self._refusal(given_up) from None
         finally:
             self._left_seconds -= time.monotonic() - begin
 

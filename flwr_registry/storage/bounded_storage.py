@@ -7,17 +7,18 @@ from contextlib import suppress
 from functools import cache, partial
 from typing import Any, BinaryIO, TypeVar, cast
 
-from flwr_registry.errors import StorageTimeoutError
 from flwr_registry.records import StoredObject
 from flwr_registry.storage.bounded_file import BoundedFile
 from flwr_registry.storage.deadlines import (
     TIMEOUT_SECONDS,
     Deadline,
+    GivenUpError,
     checked_timeout,
     timed_out,
 )
-from flwr_registry.storage.operation_threads import GivenUpError, OperationThreads
+from flwr_registry.storage.operation_threads import OperationThreads
 from flwr_registry.storage.storage_backend import (
+    ConditionalStorage,
     Content,
     StorageBackend,
     SweepingStorage,
@@ -76,9 +77,9 @@ class BoundedStorage:
 
     def save(self, key: str, content: Content) -> StoredObject:
         """Make `content` durable under `key`, replacing what was there in one step."""
-        deadline = Deadline(self._timeout_seconds)
-        deadline.allow_bytes(content.size_bytes)
-        watched = _WatchedContent(content, deadline, partial(self._refused, key))
+        size = content.size_bytes
+        deadline = Deadline(self._timeout_seconds, size_bytes=size)
+        watched = _WatchedContent(content, deadline)
         work = partial(self._storage.save, key, watched)
         return self._bounded("save", key, work, deadline)
 
@@ -116,9 +117,6 @@ class BoundedStorage:
 
         return iter(self._bounded("list", prefix, found, deadline))
 
-    def _refused(self, key: str, deadline: Deadline) -> StorageTimeoutError:
-        return timed_out("save", key, self.url, deadline)
-
     def _bounded(
         self,
         verb: str,
@@ -130,8 +128,8 @@ class BoundedStorage:
         deadline = deadline or Deadline(self._timeout_seconds)
         try:
             return self._threads.run(work, deadline, drop)
-        except GivenUpError:
-            raise timed_out(verb, key, self.url, deadline) from None
+        except GivenUpError as given_up:
+            raise timed_out(verb, key, self.url, given_up) from None
 
 
 class _BoundedSweeping(BoundedStorage):
@@ -142,8 +140,21 @@ class _BoundedSweeping(BoundedStorage):
         return self._bounded("sweep", "", work)
 
 
+class _BoundedConditional(BoundedStorage):
+    def create(self, key: str, content: Content) -> bool:
+        """Make `content` durable under `key` unless something lies there."""
+        storage = cast(ConditionalStorage, self._storage)
+        deadline = Deadline(self._timeout_seconds, size_bytes=content.size_bytes)
+        watched = _WatchedContent(content, deadline)
+        work = partial(storage.create, key, watched)
+        return self._bounded("create", key, work, deadline)
+
+
 # What a storage may be able to do beside the rest, and what bounds that.
-_ABILITIES: dict[Any, type[BoundedStorage]] = {SweepingStorage: _BoundedSweeping}
+_ABILITIES: dict[Any, type[BoundedStorage]] = {
+    ConditionalStorage: _BoundedConditional,
+    SweepingStorage: _BoundedSweeping,
+}
 
 
 def bounded_storage(
@@ -177,16 +188,10 @@ class _WatchedContent:
     So nothing becomes durable late, and memory is held no longer than needed.
     """
 
-    def __init__(
-        self,
-        content: Content,
-        deadline: Deadline,
-        refused: Callable[[Deadline], StorageTimeoutError],
-    ) -> None:
+    def __init__(self, content: Content, deadline: Deadline) -> None:
         self.size_bytes = content.size_bytes
         self._content = content
         self._deadline = deadline
-        self._refused = refused
 
     def __iter__(self) -> Iterator[memoryview]:
         for piece in self._content:
@@ -196,7 +201,7 @@ class _WatchedContent:
 
     def _check(self) -> None:
         if not self._deadline.remaining_seconds:
-            raise self._refused(self._deadline)
+            raise GivenUpError(self._deadline.total_seconds)
 
 
 @cache

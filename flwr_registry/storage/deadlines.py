@@ -11,8 +11,10 @@ from flwr_registry.errors import StorageTimeoutError
 from flwr_registry.storage.storage_backend import DIGEST
 
 __all__ = [
+    "SECONDS_PER_BYTE",
     "TIMEOUT_SECONDS",
     "Deadline",
+    "GivenUpError",
     "checked_timeout",
     "running_deadline",
     "timed_out",
@@ -22,7 +24,22 @@ __all__ = [
 TIMEOUT_SECONDS = 60.0
 """What an operation on a storage may take where nothing else is said."""
 
-_SECONDS_PER_BYTE = 1 / 1024**2
+SECONDS_PER_BYTE = 1 / 1024**2
+"""What an operation may take longer where it moves more."""
+
+
+class GivenUpError(Exception):
+    """An operation did not end in its time, or none is begun any more.
+
+    Attributes
+    ----------
+    seconds : float
+        How long it was waited for.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer within {seconds:.3g} s")
+        self.seconds = seconds
 
 
 class Deadline:
@@ -32,14 +49,23 @@ class Deadline:
     ----------
     timeout_seconds : float
         From now on.
+    size_bytes : int
+        How much is to be moved.
     outer : Deadline, optional
         Of the operation that this one is a part of; the nearer end counts.
     """
 
-    def __init__(self, timeout_seconds: float, outer: Deadline | None = None) -> None:
+    def __init__(
+        self,
+        timeout_seconds: float,
+        *,
+        size_bytes: int = 0,
+        outer: Deadline | None = None,
+    ) -> None:
+        self.timeout_seconds = timeout_seconds
         self._outer = outer
         self._begin = time.monotonic()
-        self._end = self._begin + timeout_seconds
+        self._end = self._begin + timeout_seconds + size_bytes * SECONDS_PER_BYTE
 
     @property
     def remaining_seconds(self) -> float:
@@ -59,7 +85,7 @@ class Deadline:
 
     def allow_bytes(self, count: int) -> None:
         """Give the time that so many bytes may take."""
-        self._end += count * _SECONDS_PER_BYTE
+        self._end += count * SECONDS_PER_BYTE
         if self._outer is not None:
             self._outer.allow_bytes(count)
 
@@ -105,14 +131,14 @@ def checked_timeout(timeout_seconds: float) -> float:
 
 
 def timed_out(
-    verb: str, key: str, place: str, deadline: Deadline
+    verb: str, key: str, place: str, given_up: GivenUpError
 ) -> StorageTimeoutError:
-    """Return the error of an operation whose time is over."""
+    """Return the error of an operation that was given up."""
     thing = f"{key.replace(DIGEST, '*')} in {place}" if key else place
-    seconds = deadline.total_seconds
     return StorageTimeoutError(
-        f"cannot {verb} {thing}: the storage did not answer within {seconds:.3g} s; "
-        "check that it can be reached, and raise timeout_seconds if it is only slow",
+        f"cannot {verb} {thing}: the storage did not answer within "
+        f"{given_up.seconds:.3g} s; check that it can be reached, and raise "
+        "timeout_seconds if it is only slow",
         key=key,
-        timeout_seconds=seconds,
+        timeout_seconds=given_up.seconds,
     )

@@ -12,6 +12,11 @@ import fsspec
 
 from flwr_registry.errors import ObjectNotFoundError, RegistryError, StorageError
 from flwr_registry.records import StoredObject
+from flwr_registry.storage.deadlines import (
+    GivenUpError,
+    running_deadline,
+    timed_out,
+)
 from flwr_registry.storage.storage_backend import (
     DIGEST,
     Content,
@@ -107,6 +112,9 @@ class FsspecStorage:
                     "that it may have",
                     key=key,
                 )
+            deadline = running_deadline()
+            if deadline is not None:
+                deadline.allow_bytes(size)
             return _read_whole(file, size, key)
 
     def open(self, key: str) -> BinaryIO:
@@ -167,6 +175,8 @@ def translated(verb: str, key: str, place: str) -> Iterator[None]:
         yield
     except (RegistryError, KeyboardInterrupt, SystemExit):
         raise
+    except GivenUpError as given_up:
+        raise timed_out(verb, key, place, given_up) from None
     except FileNotFoundError as error:
         raise ObjectNotFoundError(f"{thing} does not exist", key=key) from error
     except Exception as error:

@@ -9,9 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
-from flwr_registry.storage.deadlines import Deadline, under
+from flwr_registry.storage.deadlines import Deadline, GivenUpError, under
 
-__all__ = ["GivenUpError", "OperationThreads"]
+__all__ = ["OperationThreads"]
 
 Result = TypeVar("Result")
 
@@ -20,10 +20,6 @@ _IDLE_SECONDS = 5.0
 # Who keeps to the deadline by itself ends cleaner than who is given up.
 _GRACE_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 3600.0
-
-
-class GivenUpError(Exception):
-    """An operation did not end in its time, or none is begun any more."""
 
 
 class _Job(Generic[Result]):
@@ -112,7 +108,7 @@ class OperationThreads:
         if os.getpid() != self._process:  # a fork has none of the threads
             self._reset()
         if self._stuck >= _MAX_STUCK:
-            raise GivenUpError
+            raise GivenUpError(deadline.total_seconds)
         job = _Job(work, deadline, drop)
         self._start(job)
         try:
@@ -130,7 +126,7 @@ class OperationThreads:
             # The operation may have been given more time meanwhile.
             if not job.deadline.remaining_seconds:
                 if self._give_up(job):
-                    raise GivenUpError
+                    raise GivenUpError(job.deadline.total_seconds)
                 return
 
     def _give_up(self, job: _Job[Any]) -> bool:

@@ -30,6 +30,11 @@ class Part:
         self._size = sum(piece.nbytes for piece in slices)
         self._position = 0
 
+    @property
+    def size_bytes(self) -> int:
+        """Length of all slices together."""
+        return self._size
+
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go to a place, as in a file."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}

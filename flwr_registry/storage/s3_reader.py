@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import io
-import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import count
 from typing import Any, NamedTuple
 
 import aiohttp
 from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]
+
+from flwr_registry.errors import StorageTimeoutError
+from flwr_registry.storage.deadlines import Deadline, GivenUpError, running_deadline
+from flwr_registry.storage.s3_requests import S3Requests
 
 __all__ = ["S3Reader"]
 
@@ -19,18 +23,20 @@ _FIRST_BYTES = 256 * 1024
 _RANGE_BYTES = 8 * 1024**2
 _RANGES_AHEAD = 4
 _CHUNK_BYTES = 1024**2
-_ATTEMPTS = 5
-_PAUSE_SECONDS = 0.1
 # What ends a body early; a request that is not answered is tried again below.
-_BROKEN = (OSError, asyncio.TimeoutError, aiohttp.ClientError, BotoCoreError)
+_BROKEN = (OSError, aiohttp.ClientError, BotoCoreError)
 
-CallS3 = Callable[..., Awaitable[dict[str, Any]]]
+Refusal = Callable[[GivenUpError], StorageTimeoutError]
 
 
 class _Range(NamedTuple):
     begin: int
     end: int
     data: Future[memoryview]
+
+    @property
+    def size_bytes(self) -> int:
+        return self.end - self.begin
 
 
 class S3Reader(io.RawIOBase):
@@ -42,26 +48,33 @@ class S3Reader(io.RawIOBase):
 
     Parameters
     ----------
-    call : callable
-        Sends one request, as a coroutine; it tries again what is not answered.
-    loop : asyncio.AbstractEventLoop
-        In which it runs, in another thread.
+    requests : S3Requests
+        Try again what is not answered.
     place : dict
         Bucket and key.
+    refusal : callable
+        Gives the error to raise when a read is given up.
 
     Raises
     ------
     FileNotFoundError
         When the object is not there.
+    GivenUpError
+        When it is not known in time whether it is.
     """
 
     def __init__(
-        self, call: CallS3, loop: asyncio.AbstractEventLoop, place: dict[str, str]
+        self,
+        requests: S3Requests,
+        place: dict[str, str],
+        refusal: Refusal,
     ) -> None:
         self._ranges: deque[_Range] = deque()
-        self._call = call
-        self._loop = loop
-        head = self._submit(call("head_object", **place)).result()
+        self._requests = requests
+        # Not that of a later read, to which little time may be left.
+        self._timeout_seconds = requests.timeout_seconds
+        self._refusal = refusal
+        head = requests.call("head_object", **place)
         self._size = int(head["ContentLength"])
         # Ranges of two objects are never put together, where the server honours it.
         self._place = {**place, "IfMatch": head["ETag"]}
@@ -95,14 +108,20 @@ class S3Reader(io.RawIOBase):
         ------
         OSError
             When a range could not be read in several attempts.
+        StorageTimeoutError
+            When it was not read in time.
         """
         view = memoryview(buffer).cast("B")
         if not view or self._position >= self._size:
             return 0
         found = self._range_at(self._position, len(view))
         try:
-            fetched = found.data.result()
+            fetched = self._requests.wait(found.data, self._deadline(found.size_bytes))
+        except GivenUpError as given_up:
+            self._drop()
+            raise self._refusal(given_up) from None
         except _BROKEN as error:
+            self._drop()
             raise OSError(f"{type(error).__name__}: {error}") from error
         data = fetched[self._position - found.begin :][: len(view)]
         view[: len(data)] = data
@@ -136,36 +155,41 @@ class S3Reader(io.RawIOBase):
 
     def _fetch_from(self, begin: int) -> None:
         end = min(begin + self._next_bytes, self._size)
-        data = self._submit(self._fetched(begin, end))
+        data = self._requests.submit(self._fetched(begin, end))
         self._ranges.append(_Range(begin, end, data))
 
     def _drop(self) -> None:
         while self._ranges:
             self._ranges.popleft().data.cancel()
 
-    def _submit(self, awaitable: Any) -> Future[Any]:
-        return asyncio.run_coroutine_threadsafe(awaitable, self._loop)
+    def _deadline(self, size_bytes: int = 0) -> Deadline:
+        outer = running_deadline()
+        return Deadline(self._timeout_seconds, size_bytes=size_bytes, outer=outer)
 
     async def _fetched(self, begin: int, end: int) -> memoryview:
         """Fetch a range; after a break only what is still missing."""
+        # It is fetched ahead: the read that it is for has another deadline.
+        deadline = Deadline(self._timeout_seconds, size_bytes=end - begin)
         view = memoryview(bytearray(end - begin))
         filled = 0
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in count(1):
             wanted = f"bytes={begin + filled}-{end - 1}"
-            answer = await self._call("get_object", **self._place, Range=wanted)
+            answer = await self._requests.answer(
+                "get_object", deadline, **self._place, Range=wanted
+            )
             try:
-                while piece := await answer["Body"].read(_CHUNK_BYTES):
-                    view[filled : filled + len(piece)] = piece
-                    filled += len(piece)
+                async with asyncio.timeout(self._requests.attempt_seconds(deadline)):
+                    while piece := await answer["Body"].read(_CHUNK_BYTES):
+                        view[filled : filled + len(piece)] = piece
+                        filled += len(piece)
                 if filled == len(view):
                     break
                 broken: Exception = OSError("it ended early")
-            except _BROKEN as error:
+            except TimeoutError as error:
                 broken = error
+            except _BROKEN as error:
+                broken = OSError(f"bytes {begin} to {end} did not come: {error}")
             finally:
                 answer["Body"].close()
-            if attempt == _ATTEMPTS:
-                raise OSError(f"bytes {begin} to {end} did not come: {broken}")
-            # With jitter, since the ranges that broke together would come together.
-            await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS * 2**attempt))
+            await self._requests.pause(attempt, deadline, broken)
         return view

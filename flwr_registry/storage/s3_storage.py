@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, BinaryIO
 
-from fsspec.asyn import sync
-
+from flwr_registry.errors import StorageError
 from flwr_registry.records import StoredObject
+from flwr_registry.storage.deadlines import (
+    timed_out,
+)
 from flwr_registry.storage.fsspec_storage import FsspecStorage, translated
 from flwr_registry.storage.s3_parts import Part, parts_of
 from flwr_registry.storage.s3_reader import S3Reader
+from flwr_registry.storage.s3_requests import S3Requests
+from flwr_registry.storage.s3_upload import S3Upload
 from flwr_registry.storage.storage_backend import (
     Content,
     check_key,
@@ -28,7 +32,6 @@ __all__ = ["S3Storage"]
 _MIB = 1024**2
 _PART_BYTES = 8 * _MIB
 _PARTS_IN_FLIGHT = 8
-_MAX_PARTS = 10_000
 # Something lies there; another writer is about to make it.
 _TAKEN = {412, 409}
 _UNKNOWN_TO_THE_SERVER = 501
@@ -37,9 +40,11 @@ _CONFIG: dict[str, Any] = {
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
     "connect_timeout": 10,
-    "read_timeout": 30,
-    "retries": {"mode": "standard", "max_attempts": 5},
+    # Deadlines end what takes too long; few have to be longer than this.
+    "read_timeout": 600,
 }
+_ATTEMPTS = 5
+_ONCE = {"mode": "standard", "total_max_attempts": 1}
 
 
 class S3Storage(FsspecStorage):
@@ -59,16 +64,19 @@ class S3Storage(FsspecStorage):
         more than 10,000.
     parts_in_flight : int
         Parts that are uploaded at a time.
+    timeout_seconds : float, optional
+        How long an operation may take, and one second more for each MiB that is moved;
+        without it, as long as `bounded_storage` says, else 60 seconds.
     **options
         Handed to ``s3fs.S3FileSystem``, such as ``endpoint_url``, ``key``, ``secret``
         or ``config_kwargs``, which goes before the defaults here: no checksum trailers,
-        timeouts of 10 and 30 seconds, 5 attempts; bodies are signed, which costs
-        another SHA-256 of each, only where they are not under TLS.
+        10 seconds to connect, 5 attempts; bodies are signed, which costs another
+        SHA-256 of each, only where they are not under TLS.
 
     Raises
     ------
     ValueError
-        When parts are too short, or none is to be in flight.
+        When parts are too short, none is to be in flight, or there is no time.
     """
 
     def __init__(
@@ -77,17 +85,22 @@ class S3Storage(FsspecStorage):
         *,
         part_bytes: int = _PART_BYTES,
         parts_in_flight: int = _PARTS_IN_FLIGHT,
+        timeout_seconds: float | None = None,
         **options: Any,
     ) -> None:
         if part_bytes < 5 * _MIB or parts_in_flight < 1:
             raise ValueError("S3 takes parts from 5 MiB on, at least one at a time")
         signing = {"payload_signing_enabled": not _is_encrypted(options)}
         config = {**_CONFIG, "s3": signing, **options.pop("config_kwargs", {})}
+        attempts = _attempts(config.get("retries") or {})
+        config["retries"] = _ONCE
         super().__init__(url, config_kwargs=config, **options)
         # s3fs would try each of the client's attempts again, with a body at its end.
         self._fs.retries = 1
+        self._requests = S3Requests(self._fs, attempts, timeout_seconds)
+        self._call = self._requests.call
         self._part_bytes = part_bytes
-        self._parts_in_flight = parts_in_flight
+        self._upload = S3Upload(self._requests, part_bytes, parts_in_flight)
 
     def save(self, key: str, content: Content) -> StoredObject:
         """Make `content` durable under `key`, replacing what was there in one step.
@@ -97,12 +110,13 @@ class S3Storage(FsspecStorage):
         sha256 = digest_of(content)
         key = complete_key(key, sha256)
         place = self._place(key)
+        deadline = self._requests.deadline(content.size_bytes)
         with translated("save", key, self.url):
             if content.size_bytes <= self._part_bytes:
                 body = next(parts_of(content, self._part_bytes))
-                self._call("put_object", **place, Body=body)
+                self._call("put_object", deadline, **place, Body=body)
             else:
-                self._upload(place, content)
+                self._upload(place, content, deadline)
         return StoredObject(key, content.size_bytes, sha256)
 
     def _create(self, key: str, content: Content) -> None:
@@ -124,78 +138,76 @@ class S3Storage(FsspecStorage):
         ranges that are fetched ahead, and one that breaks off is asked for again.
         """
         place = self._place(check_key(key))
+        refusal = partial(timed_out, "read", key, self.url)
         with translated("open", key, self.url):
-            raw = S3Reader(self._fs._call_s3, self._fs.loop, place)
+            raw = S3Reader(self._requests, place, refusal)
         return io.BufferedReader(raw)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; it is no error when there is none."""
+        place = self._place(check_key(key))
+        with translated("delete", key, self.url), suppress(FileNotFoundError):
+            self._call("delete_object", **place)
+
+    def exists(self, key: str) -> bool:
+        """Tell whether an object is stored under the key."""
+        place = self._place(check_key(key))
+        with translated("look up", key, self.url):
+            try:
+                self._call("head_object", **place)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
+        folder = self._path(check_key(prefix)) if prefix else self._root
+        bucket, _, below = f"{folder}/".partition("/")
+        with translated("list", prefix, self.url):
+            names = list(self._names(bucket, below))
+        start = len(self._root.partition("/")[2]) + 1 if "/" in self._root else 0
+        keys = sorted(name[start:] for name in names)
+        return (key for key in keys if _is_shown(key))
 
     def sweep_unfinished(self, max_age_seconds: float) -> int:
         """Abort uploads that killed processes left; return their bytes."""
         bucket, _, prefix = f"{self._root}/".partition("/")
         limit = datetime.now(UTC) - timedelta(seconds=max_age_seconds)
         freed = 0
+        deadline = self._requests.deadline()
+        place = {"Bucket": bucket, "Prefix": prefix}
         with translated("sweep", "", self.url):
-            found = self._call("list_multipart_uploads", Bucket=bucket, Prefix=prefix)
+            found = self._call("list_multipart_uploads", deadline, **place)
             for each in found.get("Uploads", ()):
                 if not each["Key"].startswith(prefix) or each["Initiated"] > limit:
                     continue
                 place = {"Bucket": bucket, "Key": each["Key"]}
                 place["UploadId"] = each["UploadId"]
-                parts = self._call("list_parts", **place).get("Parts", ())
-                self._call("abort_multipart_upload", **place)
+                parts = self._call("list_parts", deadline, **place).get("Parts", ())
+                self._call("abort_multipart_upload", deadline, **place)
+                deadline.allow_bytes(_MIB)
                 freed += sum(part["Size"] for part in parts)
         return freed
+
+    def _names(self, bucket: str, prefix: str) -> Iterator[str]:
+        """Give the names of all objects of a bucket that begin with a prefix."""
+        deadline = self._requests.deadline()
+        page = {"Bucket": bucket, "Prefix": prefix}
+        while True:
+            try:
+                found = self._call("list_objects_v2", deadline, **page)
+            except FileNotFoundError as error:
+                # A bucket that is not there is no empty one.
+                raise StorageError(f"{self.url} does not exist: {error}") from error
+            yield from (each["Key"] for each in found.get("Contents", ()))
+            if not found.get("IsTruncated"):
+                return
+            page["ContinuationToken"] = found["NextContinuationToken"]
+            deadline.allow_bytes(_MIB)
 
     def _place(self, key: str) -> dict[str, str]:
         bucket, _, name = self._path(key).partition("/")
         return {"Bucket": bucket, "Key": name}
-
-    def _upload(self, place: dict[str, Any], content: Content) -> None:
-        made = self._call("create_multipart_upload", **place)
-        place = {**place, "UploadId": made["UploadId"]}
-        try:
-            size = max(self._part_bytes, -(-content.size_bytes // _MAX_PARTS))
-            parts = self._upload_parts(place, parts_of(content, size))
-            self._call(
-                "complete_multipart_upload", **place, MultipartUpload={"Parts": parts}
-            )
-        except BaseException:
-            with suppress(Exception):
-                self._call("abort_multipart_upload", **place)
-            raise
-
-    def _upload_parts(
-        self, place: dict[str, Any], parts: Iterator[Part]
-    ) -> list[dict[str, Any]]:
-        """Upload parts as they come, a window of them at a time, in any order."""
-        loop = self._fs.loop
-        under_way: dict[int, Any] = {}
-        done: list[dict[str, Any]] = []
-
-        async def upload(number: int, body: Part) -> dict[str, Any]:
-            answer = await self._fs._call_s3(
-                "upload_part", **place, PartNumber=number, Body=body
-            )
-            return {"PartNumber": number, "ETag": answer["ETag"]}
-
-        try:
-            for number, body in enumerate(parts, start=1):
-                under_way[number] = asyncio.run_coroutine_threadsafe(
-                    upload(number, body), loop
-                )
-                if len(under_way) >= self._parts_in_flight:
-                    done.append(under_way.pop(min(under_way)).result())
-            done += [each.result() for each in under_way.values()]
-        except BaseException:
-            for each in under_way.values():
-                each.cancel()
-            raise
-        return done
-
-    def _call(self, method: str, **arguments: Any) -> dict[str, Any]:
-        answer: dict[str, Any] = sync(
-            self._fs.loop, self._fs._call_s3, method, **arguments
-        )
-        return answer
 
 
 def _status_of(error: OSError) -> int | None:
@@ -203,6 +215,18 @@ def _status_of(error: OSError) -> int | None:
     response = getattr(error.__cause__, "response", None) or {}
     status: int | None = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     return status
+
+
+def _attempts(retries: dict[str, Any]) -> int:
+    """Read how often the client's own configuration would send a request."""
+    if "total_max_attempts" in retries:
+        return int(retries["total_max_attempts"])
+    return int(retries.get("max_attempts", _ATTEMPTS - 1)) + 1
+
+
+def _is_shown(key: str) -> bool:
+    """Tell objects from what stands for a folder, or is hidden."""
+    return not key.endswith("/") and not key.rpartition("/")[2].startswith(".")
 
 
 def _is_encrypted(options: dict[str, Any]) -> bool:

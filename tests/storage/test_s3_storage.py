@@ -78,7 +78,7 @@ def test_parts_of_killed_uploads_are_swept_by_age_and_place(endpoint, storage):
 
 
 def test_parts_grow_where_there_would_be_too_many(storage, monkeypatch):
-    monkeypatch.setattr("flwr_registry.storage.s3_storage._MAX_PARTS", 2)
+    monkeypatch.setattr("flwr_registry.storage.s3_upload._MAX_PARTS", 2)
     data = bytes(range(256)) * (17 * 2**20 // 256) + b"end"
     storage.save("a", BytesContent(data))
     assert storage.load("a") == data
