@@ -70,12 +70,15 @@ class RegistryStrategy:
     keep_checkpoints : RetentionPolicy
         Which stay beside the newest one, such as ``LatestN(3) | EveryNth(50)``.
     validator : ModelValidator, optional
-        By default one that compares with the initial model.
+        By default one that holds later models against the first that a round gives,
+        whatever the initial one is like: names, order, shapes and kinds of dtypes. NaN
+        and Inf are errors where the model that training went on with had none.
     on_invalid : {"reject", "raise", "record"}
         What becomes of a round whose model is invalid: Flower keeps the last good model
         and the strategy its former state, training ends with a `ValidationError`, or
         training goes on with it. In each case it is recorded as failed. Metrics that
-        are out of range, with sound arrays, reject nothing.
+        are out of range, with sound arrays, reject nothing. Rounds that are rejected
+        one after the other are logged as an error.
     on_error : {"warn", "raise"}
         What becomes of trouble in storage or database: it is logged and training goes
         on, or it is raised, by the next hook when it came up in the background.
@@ -118,9 +121,11 @@ class RegistryStrategy:
         never been interrupted.
     initial : str, optional
         Start from the weights of a version, such as ``"models:/digits@production"``, in
-        place of Flower's initial model; it becomes the parent of the first round.
+        place of Flower's initial model, or one that the strategy holds itself; it
+        becomes the parent of the first round.
     bump : {"patch", "minor"}, optional
-        What the rounds bump; by default minor.
+        What the rounds bump; by default minor. A model of another architecture than
+        the version before is a new major all the same.
 
     Raises
     ------

@@ -169,7 +169,9 @@ def log_rejected_in_a_row(count: int, errors: Sequence[str]) -> None:
 def log_widened(weights: Weights) -> None:
     """Log once a run that a strategy's arithmetic gave other dtypes."""
     integers = [
-        name for name, dtype in weights.cast_back.items() if np.dtype(dtype).kind != "f"
+        name
+        for name, dtype in weights.cast_back.items()
+        if np.dtype(dtype).kind in "iub"
     ]
     floats = [name for name in weights.cast_back if name not in set(integers)]
     for made, names in (("floats of the integers", integers), ("wider floats", floats)):

@@ -10,6 +10,7 @@ from flwr_registry.records import RoundFacts
 from flwr_registry.strategy.aggregate import Aggregate
 from flwr_registry.strategy.contributions import complete_contributions
 from flwr_registry.strategy.run_history import RoundVersion
+from flwr_registry.weights import Weights
 
 __all__ = ["RoundProgress"]
 
@@ -26,11 +27,14 @@ class RoundProgress:
         The sound version that its model becomes.
     is_pending : bool
         Something came of it that its end has to follow.
+    trained : Weights or None
+        What it trains, if that is not what the round before gave.
     """
 
     server_round: int = 0
     made: RoundVersion | None = None
     is_pending: bool = False
+    trained: Weights | None = None
     _chosen: tuple[str, ...] = ()
     _began: float = field(default_factory=time.perf_counter)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from flwr_registry.errors import ResumeError, ValidationError
+from flwr_registry.errors import ResumeError, ValidationError, WeightsFormatError
 from flwr_registry.records import MetricSource, RoundFacts
 from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
 from flwr_registry.strategy.drift_gate import DriftGate
@@ -283,7 +283,10 @@ class RoundRecorder:
     ) -> tuple[Verdict, Consequence]:
         verdict = Verdict()
         with self.tolerate(f"validate the model of round {facts.server_round}"):
-            verdict = self._validation.judge(weights, facts, self._model.weights)
+            trained = self._round.trained
+            before = self._model.weights if trained is None else trained
+            verdict = self._validation.judge(weights, facts, before)
+        self._round.trained = None
         consequence = verdict.consequence(self.options.on_invalid)
         with self.tolerate(f"note the verdict on round {facts.server_round}"):
             self._validation.conclude(weights, verdict, consequence)
@@ -296,7 +299,12 @@ class RoundRecorder:
         the one that the run began with.
         """
         restored = self._drift.restored
-        return self.model_to_measure(given) if restored is None else restored
+        model = self.model_to_measure(given) if restored is None else restored
+        if not same_buffers(self._port.buffers(model), self._model.buffers):
+            # A loop of the user's own may make something of what a round gave.
+            with suppress(WeightsFormatError):
+                self._round.trained = self._port.weights(model)
+        return model
 
     def model_to_measure(self, given: Any) -> Any:
         """Return what a new round evaluates, as `model_to_train` does without drift."""

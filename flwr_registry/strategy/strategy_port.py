@@ -101,6 +101,16 @@ class StrategyPort:
         """Take hold of a model's bytes."""
         return buffers_of(model)
 
+    def weights(self, model: Any) -> Weights | None:
+        """View a model's arrays.
+
+        Raises
+        ------
+        WeightsFormatError
+            When they cannot be read.
+        """
+        return weights_of(model, self._options.names)
+
     def view(self, model: Any, stored: NpyImages) -> tuple[Buffers, Weights | None]:
         """Take hold of a model's bytes and view its arrays.
 
@@ -109,7 +119,7 @@ class StrategyPort:
         stored : NpyImages
             What the model was made from.
         """
-        weights = weights_of(model, self._options.names)
+        weights = self.weights(model)
         if weights is not None and len(weights) == len(stored.images):
             names = dict(zip(stored.images, weights, strict=True))
             dtypes = {names[each]: dtype for each, dtype in stored.cast_back.items()}

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from federation.clients import NODE_IDS
 from federation.faults import Fault, FaultKind
+from federation.in_process_grid import InProcessGrid, to_arrays, to_record
 from federation.legacy_clients import OK
 from federation.legacy_federation import OrderedServer, federate
 from federation.outcome import Play, play
 from federation.reshaping import RESHAPING, entry_of, reshaping_by
+from flwr.app import ConfigRecord
 from flwr.common import FitRes, parameters_to_ndarrays
 from flwr.server.strategy import FedAvg as LegacyFedAvg
+from flwr.serverapp.strategy import FedAvg
 
 from flwr_registry import ModelValidator, RegistryStrategy
 from flwr_registry.weights import Architecture, Weights
@@ -177,3 +180,32 @@ def test_hooks_called_by_themselves_reject_whatever_is_not_finite(database, regi
     answer = FitRes(OK, setup.tensor_format.pack(setup.initial), 3, {})
     assert strategy.aggregate_fit(1, [(proxy, answer)], [])[0] is None
     assert statuses(registry) == ["failed"]
+
+
+class Masks(FedAvg):
+    """A loop that masks what a round gave, before the next one trains it."""
+
+    def start(self, grid, initial_arrays, num_rounds):
+        arrays = initial_arrays
+        for current in range(1, num_rounds + 1):
+            messages = self.configure_train(current, arrays, ConfigRecord(), grid)
+            replies = grid.send_and_receive(messages)
+            found, _ = self.aggregate_train(current, replies)
+            arrays = to_record(
+                {
+                    name: np.where(np.arange(array.size) == current, -np.inf, array)
+                    for name, array in to_arrays(found).items()
+                }
+            )
+        return arrays
+
+
+def test_what_a_loop_made_of_a_model_was_so_before(database, registry):
+    clients = CASES["float64"].clients
+    initial = {"w": np.ones(6, np.float32)}
+    strategy = RegistryStrategy(Masks(), registry=database, model="digits")
+    strategy.start(
+        grid=InProcessGrid(clients), initial_arrays=to_record(initial), num_rounds=4
+    )
+    assert statuses(registry) == ["candidate"] * 4
+    assert np.isinf(registry.load("digits")["w"]).sum() == 3

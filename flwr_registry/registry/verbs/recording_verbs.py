@@ -177,7 +177,8 @@ class RecordingVerbs(BlockingRegistry):
         metadata : VersionMetadata, optional
             What the user says about the version.
         reference : Architecture, optional
-            Where it has integers, floats of the weights count as averaged counters.
+            Where it has integers or narrower floats, those of the weights count as
+            what arithmetic made of them.
         privacy : tuple of float, optional
             Epsilon and delta spent so far.
 

@@ -44,7 +44,8 @@ def register_source(
     source : Weights, mapping of arrays or tensors, torch module, bytes or path
         What shall be registered.
     reference : Architecture or None
-        Where it has integers, floats of the weights count as averaged counters.
+        Where it has integers or narrower floats, those of the weights count as what
+        arithmetic made of them.
     **said
         As `Registration.checked` takes them.
 
