@@ -47,8 +47,9 @@ class ModelRegistry(
     lock_timeout_seconds : float
         How long a transaction waits for those of other processes.
     timeout_seconds : float
-        How long a transaction may take in all, whatever the database does: connecting,
-        waiting and committing included. After that it raises `DatabaseTimeoutError`.
+        How long a transaction may take in all, connecting and committing included,
+        whatever the database does; after that it raises `DatabaseTimeoutError`. So too
+        each operation on the storage, see `BoundedStorage`.
     create : bool
         Make the database where there is none.
     node_key : str, optional

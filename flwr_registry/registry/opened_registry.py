@@ -9,7 +9,7 @@ from flwr_registry.records import RoundFacts
 from flwr_registry.registry.database.engines import place_of
 from flwr_registry.registry.database.locations import resolve_places
 from flwr_registry.registry.versions.node_names import NodeNames
-from flwr_registry.storage import StorageBackend, storage_from_url
+from flwr_registry.storage import StorageBackend, bounded_storage, storage_from_url
 
 __all__ = ["OpenedRegistry"]
 
@@ -34,9 +34,9 @@ class OpenedRegistry:
         self._create = create
         self._nodes = NodeNames.with_key(node_key)
         self._storage = (
-            storage_from_url(found.storage)
+            storage_from_url(found.storage, timeout_seconds)
             if isinstance(found.storage, str)
-            else found.storage
+            else bounded_storage(found.storage, timeout_seconds)
         )
 
     @property

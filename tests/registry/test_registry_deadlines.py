@@ -19,6 +19,7 @@ from sqlalchemy import text
 from flwr_registry.errors import DatabaseError, DatabaseTimeoutError
 from flwr_registry.records import RoundFacts, RunProvenance
 from flwr_registry.registry import AsyncModelRegistry, ModelRegistry
+from flwr_registry.storage import LocalStorage
 
 TIMEOUT_SECONDS = 1.0
 MARGIN_SECONDS = 5.0
@@ -258,6 +259,14 @@ def test_the_timeout_is_part_of_a_pickled_registry(database_url, tmp_path):
             closing = each.close()
             if closing is not None:
                 asyncio.run(closing)
+
+
+@pytest.mark.parametrize("give", [str, LocalStorage])
+def test_the_timeout_is_that_of_the_storage_too(database_url, tmp_path, give):
+    with ModelRegistry(database_url, give(tmp_path), timeout_seconds=7) as opened:
+        assert opened.storage.timeout_seconds == 7
+        with pickle.loads(pickle.dumps(opened)) as again:
+            assert again.storage.timeout_seconds == 7
 
 
 def test_a_timeout_of_nothing_is_refused(database_url, tmp_path):
