@@ -19,6 +19,7 @@ __all__ = [
 ]
 
 _ABSENT = object()
+_FOREIGN = ("flwr", "flwr_registry", "builtins", "abc", "typing")
 
 
 def attributes_of(owner: Any) -> dict[str, Any]:
@@ -55,18 +56,28 @@ def delete_attribute(owner: Any, name: str) -> None:
         del _dictionary_of(owner)[name]
 
 
-def users_classes_of(owner: Any) -> list[type]:
+def users_classes_of(owner: Any) -> dict[type, type]:
     """Return the classes of a strategy that are neither Flower's nor this package's.
 
-    The class that wrapping makes comes first where there is one: what code sets on
-    ``type(self)`` lies there.
+    Returns
+    -------
+    dict of type to type
+        To each class the one of the user's code whose state lies on it: itself, but
+        what code sets on ``type(self)`` lies on the class that wrapping makes.
     """
-    return [
-        each
-        for each in type(owner).__mro__
-        if each.__module__.partition(".")[0]
-        not in ("flwr", "flwr_registry", "builtins", "abc", "typing")
-    ]
+    found = [each for each in type(owner).__mro__ if not _is_foreign(each)]
+    users = [each for each in found if not _is_made_here(each)]
+    return {each: each if each in users else users[0] for each in found if users}
+
+
+def _is_foreign(owner: type) -> bool:
+    return owner.__module__.partition(".")[0] in _FOREIGN
+
+
+def _is_made_here(owner: type) -> bool:
+    return any(
+        each.__module__.partition(".")[0] == "flwr_registry" for each in owner.__mro__
+    )
 
 
 def class_attributes_of(owner: type) -> dict[str, Any]:

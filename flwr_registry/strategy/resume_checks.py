@@ -12,7 +12,9 @@ from flwr_registry.errors import (
 )
 from flwr_registry.records import ModelVersion, VersionStatus
 from flwr_registry.strategy.attributes import attributes_of
-from flwr_registry.strategy.strategy_state import has_state_dict, is_strategy
+from flwr_registry.strategy.containers import items_of
+from flwr_registry.strategy.known_classes import holds_fields
+from flwr_registry.strategy.strategy_state import is_accountant, is_strategy
 
 __all__ = [
     "check_accountants",
@@ -93,7 +95,7 @@ def check_initial(version: ModelVersion, model: str) -> None:
         )
 
 
-def check_accountants(strategy: Any, tree: Any, path: str = "") -> None:
+def check_accountants(strategy: Any, tree: Any) -> None:
     """See that each privacy accountant has its state in the checkpoint.
 
     Without it the budget that is spent would silently start at zero.
@@ -103,15 +105,38 @@ def check_accountants(strategy: Any, tree: Any, path: str = "") -> None:
     ResumeError
         Naming the attribute.
     """
-    saved = tree if isinstance(tree, dict) else {}
-    for name, value in attributes_of(strategy).items():
-        held = saved.get(name)
-        held = held if isinstance(held, dict) else {}
-        if is_strategy(value):
-            check_accountants(value, held.get("$strategy"), f"{path}{name}.")
-        elif has_state_dict(value) and "$state_dict" not in held:
+    _check_accountants(strategy, tree, "", set())
+
+
+def _check_accountants(owner: Any, tree: Any, path: str, seen: set[int]) -> None:
+    if id(owner) in seen:
+        return
+    seen.add(id(owner))
+    held = tree if isinstance(tree, dict) else {}
+    for name, value in attributes_of(owner).items():
+        node = held.get(name)
+        if isinstance(node, dict) and "$same" in node:
+            continue
+        if is_strategy(value) or holds_fields(type(value)):
+            tag = "$strategy" if is_strategy(value) else "$object"
+            inner = node.get(tag) if isinstance(node, dict) else None
+            _check_accountants(value, inner, f"{path}{name}.", seen)
+        elif node is None and (found := _accountant_in(value)) is not None:
             raise ResumeError(
                 f"the checkpoint holds no state for the strategy's {path}{name} "
-                f"({type(value).__name__}): a privacy budget would start at zero "
+                f"({type(found).__name__}): a privacy budget would start at zero "
                 f"again. Resume without it if the run had none, {_ANEW}"
             )
+
+
+def _accountant_in(value: Any) -> Any:
+    """Return the privacy accountant that a value is or holds in lists and the like."""
+    waiting, seen = [value], set()
+    while waiting:
+        each = waiting.pop()
+        if is_accountant(each):
+            return each
+        if id(each) not in seen:
+            seen.add(id(each))
+            waiting.extend(items_of(each))
+    return None

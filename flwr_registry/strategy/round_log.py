@@ -17,8 +17,10 @@ __all__ = [
     "log_drift",
     "log_first_aggregate",
     "log_invalid",
+    "log_late_objects",
     "log_left_out",
     "log_other_bump",
+    "log_partial_rollback",
     "log_places",
     "log_promotion",
     "log_rejected_in_a_row",
@@ -118,6 +120,15 @@ def log_invalid(
     )
 
 
+def log_partial_rollback() -> None:
+    """Log that a rejected round left changes in the strategy."""
+    LOGGER.warning(
+        "registry: the strategy could be set back to before the rejected round only in "
+        "part: it holds more than can be remembered in each round. What it changed "
+        "beyond that stays; on_invalid='record' or 'raise' does without."
+    )
+
+
 def log_best(version: ModelVersion, metric: str) -> None:
     """Log that a version is the best so far."""
     LOGGER.info("registry: %s is the best by %s so far", version.reference, metric)
@@ -185,11 +196,22 @@ def log_widened(weights: Weights) -> None:
 
 
 def log_left_out(attributes: Sequence[str]) -> None:
-    """Log once a run which attributes no checkpoint can hold."""
+    """Log once for each attribute that it changed and no checkpoint can hold it."""
     LOGGER.warning(
-        "registry: checkpoints cannot hold the strategy's %s. Should they change from "
-        "round to round, keep them as numbers, text, arrays, or lists and dictionaries "
-        "of these.",
+        "registry: the strategy's %s changed since the run began, and checkpoints "
+        "cannot hold it: a resumed run would start with what its constructor makes. "
+        "Keep what changes as numbers, text, arrays, tensors, dataclasses, lists or "
+        "dictionaries of these, or in an object with state_dict and load_state_dict.",
+        ", ".join(attributes),
+    )
+
+
+def log_late_objects(attributes: Sequence[str]) -> None:
+    """Log once for each object that it came up during training."""
+    LOGGER.warning(
+        "registry: the strategy's %s came up during training. Checkpoints hold its "
+        "state, but a resumed run can only put it into an object that is there before "
+        "its first round: make it in the constructor.",
         ", ".join(attributes),
     )
 

@@ -82,7 +82,8 @@ class RoundRecorder:
         """Take what the strategy is as settings, before any of its own hooks ran."""
         if not self._settings_are_noted:
             self._settings_are_noted = True
-            self._port.note_settings()
+            with self.tolerate("look at the strategy before training"):
+                self._port.note_settings()
 
     def begin_run(self, flwr_run: Any) -> None:
         """Open the run's place in storage and database; later calls change nothing.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from flwr_registry.checkpointing import (
@@ -15,7 +15,7 @@ from flwr_registry.records import StoredObject
 from flwr_registry.registry import ModelRegistry, NodeNames
 from flwr_registry.storage import StorageBackend
 from flwr_registry.strategy.options import RegistryOptions
-from flwr_registry.strategy.round_log import log_left_out
+from flwr_registry.strategy.round_log import log_late_objects, log_left_out
 from flwr_registry.strategy.round_snapshot import EndedRound
 from flwr_registry.strategy.run_history import stored_weights_of
 from flwr_registry.strategy.run_ledger import RunLedger
@@ -43,7 +43,7 @@ class RunCheckpoints:
         self._class_chain = class_chain
         self._ledger = ledger
         self._manager: CheckpointManager | None = None
-        self._left_out_is_known = False
+        self._told: set[str] = set()
 
     def save(
         self, ended: EndedRound, rounds: Mapping[int, FinishedRound], *, due: bool
@@ -71,7 +71,8 @@ class RunCheckpoints:
             return False
         if not (due or (version and not state.arrays)):
             return False
-        self._tell_left_out(state.left_out)
+        self._tell(log_left_out, state.left_out)
+        self._tell(log_late_objects, state.late)
         provenance = self._ledger.provenance
         content = CheckpointContent(
             server_round=ended.server_round,
@@ -145,10 +146,13 @@ class RunCheckpoints:
             for number, finished in rounds.items()
         }
 
-    def _tell_left_out(self, attributes: Sequence[str]) -> None:
-        if attributes and not self._left_out_is_known:
-            self._left_out_is_known = True
-            log_left_out(attributes)
+    def _tell(
+        self, log: Callable[[Sequence[str]], None], attributes: Sequence[str]
+    ) -> None:
+        news = [each for each in attributes if each not in self._told]
+        if news:
+            self._told.update(news)
+            log(news)
 
 
 def _unread(_: StorageBackend, stored: StoredObject) -> StoredObject:

@@ -16,9 +16,9 @@ from flwr_registry.strategy.conversions import buffers_of, weights_of
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.provenance import provenance_of, strategy_chain_of
 from flwr_registry.strategy.resume_checks import check_accountants
-from flwr_registry.strategy.state_export import export_state
+from flwr_registry.strategy.state_export import beginning_of, export_state
 from flwr_registry.strategy.state_import import import_state
-from flwr_registry.strategy.strategy_state import StrategyState, settings_of
+from flwr_registry.strategy.strategy_state import Beginning, StrategyState
 from flwr_registry.weights import NpyImages, Weights
 
 __all__ = ["StrategyPort"]
@@ -56,7 +56,7 @@ class StrategyPort:
     ) -> None:
         self._strategy = strategy
         self._options = options
-        self._settings: dict[str, Any] = {}
+        self._beginning: Beginning | None = None
         self._is_called_at_exit = False
         self.describe_run: Callable[[Any], RunProvenance] = partial(
             provenance_of, strategy, strategy_class, options
@@ -68,11 +68,11 @@ class StrategyPort:
 
     def note_settings(self) -> None:
         """Take what the strategy is before training as settings, which are no state."""
-        self._settings = settings_of(self._strategy)
+        self._beginning = beginning_of(self._strategy)
 
     def export_state(self) -> StrategyState:
         """Take out what the strategy carries, less its settings; it stands still."""
-        return export_state(self._strategy, settings=self._settings)
+        return export_state(self._strategy, beginning=self._beginning)
 
     def check_state(self, content: CheckpointContent) -> None:
         """Refuse a checkpoint that lacks what the strategy must not start without."""

@@ -2,41 +2,32 @@
 
 It is a tree that JSON can hold and named arrays; never a pickle. In a tree, numbers,
 text, truth values, None and lists stand for themselves; everything else is an object
-with one key that starts with ``$``.
+whose first key starts with ``$`` and says what it is.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flwr.server.strategy import Strategy as LegacyStrategy
 from flwr.serverapp.strategy import Strategy as MessageStrategy
 from numpy.typing import NDArray
 
-from flwr_registry.strategy.attributes import attributes_of
-
 __all__ = [
-    "SEQUENCE_TAGS",
+    "STATE_FORMAT",
+    "Beginning",
     "StrategyState",
     "has_state_dict",
+    "is_accountant",
     "is_strategy",
     "may_change",
     "rebinds_arrays",
-    "settings_of",
 ]
 
-SEQUENCE_TAGS: dict[type, str] = {
-    list: "",
-    tuple: "$tuple",
-    set: "$set",
-    frozenset: "$frozenset",
-    deque: "$deque",
-    bytearray: "$bytearray",
-}
-"""Sequences and the tag of each in a tree; a list stands for itself."""
+STATE_FORMAT = 2
+"""Of the tree; the first knew no classes, no shared objects and no torch."""
 
 _SMALL_BYTES = 1024 * 1024
 
@@ -52,12 +43,39 @@ class StrategyState:
     arrays : mapping of str to numpy.ndarray
         Views where the strategy holds bytes, its own arrays otherwise.
     left_out : tuple of str
-        Attributes that no checkpoint can hold, as dotted paths.
+        Attributes that changed and that no checkpoint can hold, as dotted paths.
+    late : tuple of str
+        Attributes whose state is held, but can only be given to an object that the
+        strategy did not have when the run began.
     """
 
     tree: Any
     arrays: Mapping[str, NDArray[Any]]
     left_out: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Beginning:
+    """What a strategy was before training.
+
+    Attributes
+    ----------
+    settings : mapping
+        Values by path that come from the constructor as long as they stay.
+    classes : mapping of str to type
+        Of the objects by path: what a strategy that is built again has too.
+    prints : mapping of str to bytes
+        Fingerprints by path of what no checkpoint can hold, and of what lies on the
+        strategy's own classes.
+    changed : set of str
+        Paths of those that are known to have changed since.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    classes: dict[str, type] = field(default_factory=dict)
+    prints: dict[str, bytes] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
 
 
 def is_strategy(value: Any) -> bool:
@@ -66,23 +84,26 @@ def is_strategy(value: Any) -> bool:
 
 
 def has_state_dict(value: Any) -> bool:
-    """Whether a value offers its state as Flower's privacy accountant does."""
-    return (
-        not isinstance(value, type)
-        and callable(getattr(value, "state_dict", None))
-        and callable(getattr(value, "load_state_dict", None))
+    """Whether a value gives and takes its state, as torch's modules do."""
+    return not isinstance(value, type) and _offers(
+        value, "state_dict", "load_state_dict"
     )
 
 
-def settings_of(strategy: Any, path: str = "") -> dict[str, Any]:
-    """Return numbers, text and None of a strategy and of those it wraps, by path."""
-    settings: dict[str, Any] = {}
-    for name, value in attributes_of(strategy).items():
-        if is_strategy(value):
-            settings |= settings_of(value, f"{path}{name}.")
-        elif value is None or type(value) in (bool, int, float, str):
-            settings[f"{path}{name}"] = value
-    return settings
+def is_accountant(value: Any) -> bool:
+    """Whether a value adds up a privacy budget, as Flower's accountants do."""
+    if isinstance(value, type) or is_strategy(value):
+        return False
+    return (
+        _offers(value, "get_epsilon")
+        or _offers(value, "get_privacy_spent")
+        or (_offers(value, "compose") and has_state_dict(value))
+    )
+
+
+def _offers(value: Any, *methods: str) -> bool:
+    kind = type(value)
+    return all(callable(getattr(kind, name, None)) for name in methods)
 
 
 def rebinds_arrays(strategy: Any) -> bool:

@@ -100,7 +100,7 @@ class Counting(FedAvg):
 
 
 def test_state_on_a_class_is_found_and_methods_are_not():
-    assert users_classes_of(Counting()) == [Counting]
+    assert users_classes_of(Counting()) == {Counting: Counting}
     assert class_attributes_of(Counting) == {"rounds": 0, "seen": []}
     set_attribute(Counting, "late", 1)
     assert class_attributes_of(Counting)["late"] == 1
@@ -109,4 +109,4 @@ def test_state_on_a_class_is_found_and_methods_are_not():
 
 
 def test_classes_of_flower_hold_no_state_of_the_users():
-    assert users_classes_of(FedAvg()) == []
+    assert users_classes_of(FedAvg()) == {}
