@@ -47,7 +47,8 @@ def is_frozen(kind: type) -> bool:
 
 def made_bare(kind: type) -> Any:
     """Make an object without running code of its class."""
-    base: Any = base_of(kind) or object
+    bag = SimpleNamespace if issubclass(kind, SimpleNamespace) else object
+    base: Any = base_of(kind) or bag
     return base.__new__(kind)
 
 

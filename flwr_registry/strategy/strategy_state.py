@@ -94,11 +94,10 @@ def is_accountant(value: Any) -> bool:
     """Whether a value adds up a privacy budget, as Flower's accountants do."""
     if isinstance(value, type) or is_strategy(value):
         return False
-    return (
-        _offers(value, "get_epsilon")
-        or _offers(value, "get_privacy_spent")
-        or (_offers(value, "compose") and has_state_dict(value))
-    )
+    if _offers(value, "get_epsilon") or _offers(value, "get_privacy_spent"):
+        return True
+    is_named_so = "accountant" in type(value).__name__.lower()
+    return has_state_dict(value) and (is_named_so or _offers(value, "compose"))
 
 
 def _offers(value: Any, *methods: str) -> bool:

@@ -181,8 +181,8 @@ def undo_for_generator(generator: Any) -> Callable[[], None]:
     return lambda: generator.set_state(state)
 
 
-def generator_from(state: NDArray[Any], present: Any) -> Any:
-    """Set a generator, or make one on the CPU.
+def generator_from(state: Any, present: Any) -> Any:
+    """Give a state to a generator, or to a new one on the CPU.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def generator_from(state: NDArray[Any], present: Any) -> Any:
             "begins"
         )
     generator = present if is_torch_generator(present) else torch.Generator()
-    generator.set_state(torch.from_numpy(np.array(state, dtype=np.uint8)))
+    generator.set_state(state)
     return generator
 
 
