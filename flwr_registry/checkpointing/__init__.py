@@ -15,7 +15,7 @@ from flwr_registry.checkpointing.checkpoint_scheduler import (
     RoundEnd,
 )
 from flwr_registry.checkpointing.finished_round import FinishedRound
-from flwr_registry.checkpointing.lease_store import LeaseStore, newest_lease
+from flwr_registry.checkpointing.lease_store import LeaseStore, newest_lease, newest_of
 from flwr_registry.checkpointing.measured import flat_metrics, trusted_metrics
 from flwr_registry.checkpointing.random_state import (
     capture_random_state,
@@ -49,6 +49,7 @@ __all__ = [
     "latest_run_folder",
     "new_run_folder",
     "newest_lease",
+    "newest_of",
     "restore_random_state",
     "run_folders",
     "trusted_metrics",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from flwr_registry.records import Lease
 
-__all__ = ["LeaseStore", "newest_lease"]
+__all__ = ["LeaseStore", "newest_lease", "newest_of"]
 
 
 @runtime_checkable
@@ -41,24 +41,29 @@ def newest_lease(
     Exception
         What the first of them raised, when none answers.
     """
-    found: list[Lease] = []
+    found: list[Lease | None] = []
     answering: list[LeaseStore] = []
     errors: list[Exception] = []
     for store in stores:
         try:
-            newest = store.newest()
+            found.append(store.newest())
+            answering.append(store)
         except Exception as error:
             errors.append(error)
-            continue
-        answering.append(store)
-        if newest is not None:
-            found.append(newest)
     if not answering:
         raise errors[0]
+    return newest_of(found), answering
+
+
+def newest_of(leases: Iterable[Lease | None]) -> Lease | None:
+    """Join what several places tell of the newest lease; None when none knows one."""
+    found = [each for each in leases if each is not None]
     if not found:
-        return None, answering
+        return None
     last = max(found, key=lambda each: each.start_number)
     same = [each for each in found if each.token == last.token]
-    renewals = max(each.renewals for each in same)
-    released = any(each.released for each in same)
-    return replace(last, renewals=renewals, released=released), answering
+    return replace(
+        last,
+        renewals=max(each.renewals for each in same),
+        released=any(each.released for each in same),
+    )

@@ -103,11 +103,19 @@ class RunProvenance:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A registered run: its row id and its provenance."""
+    """A registered run: its row id and its provenance.
+
+    Attributes
+    ----------
+    start_number : int or None
+        Which start of its name it is, when a lease was taken for it: it may write only
+        while no later one has begun.
+    """
 
     id: int
     provenance: RunProvenance
     started_at: datetime
+    start_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from flwr_registry.registry.async_model_registry import AsyncModelRegistry
 from flwr_registry.registry.database.locations import Places, resolve_places
 from flwr_registry.registry.database.schema import upgrade_database
+from flwr_registry.registry.database_leases import DatabaseLeases
 from flwr_registry.registry.exchange.exporting import ExportFormat
 from flwr_registry.registry.model_registry import ModelRegistry
 from flwr_registry.registry.promotion.gates import (
@@ -22,6 +23,7 @@ from flwr_registry.registry.versions.version_manager import SemVer
 __all__ = [
     "AsyncModelRegistry",
     "BetterThanProduction",
+    "DatabaseLeases",
     "ExportFormat",
     "FewestContributors",
     "MetricAtLeast",

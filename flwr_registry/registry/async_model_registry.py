@@ -7,6 +7,7 @@ from flwr_registry.registry.verbs.contributor_verbs import AsyncContributorVerbs
 from flwr_registry.registry.verbs.drift_verbs import AsyncDriftVerbs
 from flwr_registry.registry.verbs.exchange_verbs import AsyncExchangeVerbs
 from flwr_registry.registry.verbs.labelling_verbs import AsyncLabellingVerbs
+from flwr_registry.registry.verbs.lease_verbs import AsyncLeaseVerbs
 from flwr_registry.registry.verbs.lineage_verbs import AsyncLineageVerbs
 from flwr_registry.registry.verbs.promotion_verbs import AsyncPromotionVerbs
 from flwr_registry.registry.verbs.reading_verbs import AsyncReadingVerbs
@@ -20,6 +21,7 @@ __all__ = ["AsyncModelRegistry"]
 class AsyncModelRegistry(
     AsyncReadingVerbs,
     AsyncRecordingVerbs,
+    AsyncLeaseVerbs,
     AsyncPromotionVerbs,
     AsyncLabellingVerbs,
     AsyncSearchVerbs,

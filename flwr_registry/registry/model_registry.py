@@ -7,6 +7,7 @@ from flwr_registry.registry.verbs.contributor_verbs import ContributorVerbs
 from flwr_registry.registry.verbs.drift_verbs import DriftVerbs
 from flwr_registry.registry.verbs.exchange_verbs import ExchangeVerbs
 from flwr_registry.registry.verbs.labelling_verbs import LabellingVerbs
+from flwr_registry.registry.verbs.lease_verbs import LeaseVerbs
 from flwr_registry.registry.verbs.lineage_verbs import LineageVerbs
 from flwr_registry.registry.verbs.promotion_verbs import PromotionVerbs
 from flwr_registry.registry.verbs.reading_verbs import ReadingVerbs
@@ -20,6 +21,7 @@ __all__ = ["ModelRegistry"]
 class ModelRegistry(
     ReadingVerbs,
     RecordingVerbs,
+    LeaseVerbs,
     PromotionVerbs,
     LabellingVerbs,
     SearchVerbs,

@@ -13,6 +13,7 @@ from storage.s3_servers import CREDENTIALS, SERVERS
 from flwr_registry.checkpointing import LeaseStore, StorageLeases
 from flwr_registry.errors import InvalidNameError, StorageError
 from flwr_registry.records import Lease, LeaseHolder
+from flwr_registry.registry import DatabaseLeases, ModelRegistry
 from flwr_registry.storage import FsspecStorage, LocalStorage
 from flwr_registry.storage.s3_storage import S3Storage
 
@@ -32,9 +33,18 @@ class PlainStorage:
         return self._inner.url
 
 
-@pytest.fixture(params=["local", "memory", "plain", *SERVERS])
+@pytest.fixture(params=["local", "memory", "plain", *SERVERS, "sqlite", "postgresql"])
 def place(request, tmp_path, s3_endpoint):
     """Makes a store for a run, as each machine has its own."""
+    if request.param in {"sqlite", "postgresql"}:
+        url = request.getfixturevalue("database_url")
+        with ModelRegistry(url, tmp_path) as registry:
+            yield lambda run: DatabaseLeases(lambda: registry, run)
+        return
+    yield storage_place(request, tmp_path, s3_endpoint)
+
+
+def storage_place(request, tmp_path, s3_endpoint):
     if request.param == "local":
         return lambda run: StorageLeases(LocalStorage(tmp_path), run)
     if request.param == "plain":
@@ -46,6 +56,11 @@ def place(request, tmp_path, s3_endpoint):
         f"s3://models/{root}", endpoint_url=s3_endpoint(request.param), **CREDENTIALS
     )
     return lambda run: StorageLeases(storage, run)
+
+
+@pytest.fixture
+def backend(request):
+    return request.node.callspec.params["place"]
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from flwr_registry.registry.rows.json_values import finite_or_none, plain_text
 from flwr_registry.registry.rows.row_records import version_record
 from flwr_registry.registry.versions.queries import find_version, require_model
 from flwr_registry.registry.versions.references import Reference
+from flwr_registry.registry.versions.run_leases import refuse_fenced
 
 __all__ = ["add_findings", "find_baseline", "list_findings", "set_baseline"]
 
@@ -36,8 +37,15 @@ def add_findings(
     version: ModelVersion | None,
     run: Run | None,
 ) -> list[RecordedDrift]:
-    """Keep findings, in their order."""
+    """Keep findings, in their order.
+
+    Raises
+    ------
+    FencedError
+        When a newer start of the run has begun.
+    """
     model_id = require_model(session, model)
+    refuse_fenced(session, run)
     rows = [
         DriftFindingRow(
             model_id=model_id,

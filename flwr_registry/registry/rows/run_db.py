@@ -45,6 +45,7 @@ class RunRow(Row):
     run_config: Mapped[dict[str, Any]]
     versions: Mapped[dict[str, Any]]
     started_at: Mapped[datetime] = mapped_column(default=now)
+    start_number: Mapped[int | None]
 
     # Nested in another join, an inner one makes SQLite go through all runs.
     model: Mapped[ModelRow] = relationship(lazy="joined", innerjoin="unnested")  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from typing import Any
 
 from flwr_registry.checkpointing import CheckpointContent
 from flwr_registry.records import (
+    Lease,
     MetricSource,
     ModelVersion,
     RoundFacts,
@@ -29,7 +30,13 @@ __all__ = ["AsyncRecordingVerbs", "RecordingVerbs"]
 class RecordingVerbs(BlockingRegistry):
     """The verbs that add versions, runs and rounds."""
 
-    def start_run(self, provenance: RunProvenance, *, again: bool = False) -> Run:
+    def start_run(
+        self,
+        provenance: RunProvenance,
+        *,
+        again: bool = False,
+        lease: Lease | None = None,
+    ) -> Run:
         """Record that a run starts; each start is a run of its own.
 
         Parameters
@@ -37,20 +44,32 @@ class RecordingVerbs(BlockingRegistry):
         again : bool
             It trains again what earlier starts of its name trained, since none left a
             checkpoint: what they registered is marked superseded.
+        lease : Lease, optional
+            What the start holds of the run. It may write then until a start with a
+            higher number begins.
 
         Raises
         ------
         InvalidNameError
             When the run or its model has an impossible name.
+        FencedError
+            When one has begun; so do all verbs that write for the run.
         """
         start = resuming.start_run_again if again else run_recording.start_run
-        return self._run(write(lambda session: start(session, provenance)))
+        return self._run(write(lambda session: start(session, provenance, lease)))
 
-    def resume_run(self, provenance: RunProvenance, content: CheckpointContent) -> Run:
+    def resume_run(
+        self,
+        provenance: RunProvenance,
+        content: CheckpointContent,
+        *,
+        lease: Lease | None = None,
+    ) -> Run:
         """Record that a run goes on from a checkpoint.
 
         Versions and rounds that the registry lacks are written from the checkpoint.
-        What an earlier start trained after it is marked superseded.
+        What an earlier start trained after it is marked superseded. The lease is that
+        of `start_run`.
 
         Raises
         ------
@@ -58,8 +77,12 @@ class RecordingVerbs(BlockingRegistry):
             When the run or its model has an impossible name.
         ResumeError
             When versions that the checkpoint tells of have other digests here.
+        FencedError
+            When a newer start than that of the lease has begun.
         """
-        return self._run(write(lambda s: resuming.resume_run(s, provenance, content)))
+        return self._run(
+            write(lambda s: resuming.resume_run(s, provenance, content, lease))
+        )
 
     def find_checkpointed(self, content: CheckpointContent) -> ModelVersion | None:
         """Find the version whose weights a checkpoint goes on from, by their digest.
@@ -221,17 +244,27 @@ class RecordingVerbs(BlockingRegistry):
 class AsyncRecordingVerbs(AwaitedRegistry):
     """The verbs of `RecordingVerbs`, awaited."""
 
-    async def start_run(self, provenance: RunProvenance, *, again: bool = False) -> Run:
+    async def start_run(
+        self,
+        provenance: RunProvenance,
+        *,
+        again: bool = False,
+        lease: Lease | None = None,
+    ) -> Run:
         """Record that a run starts; see `ModelRegistry.start_run`."""
         start = resuming.start_run_again if again else run_recording.start_run
-        return await self._run(write(lambda session: start(session, provenance)))
+        return await self._run(write(lambda session: start(session, provenance, lease)))
 
     async def resume_run(
-        self, provenance: RunProvenance, content: CheckpointContent
+        self,
+        provenance: RunProvenance,
+        content: CheckpointContent,
+        *,
+        lease: Lease | None = None,
     ) -> Run:
         """Record that a run goes on; see `ModelRegistry.resume_run`."""
         return await self._run(
-            write(lambda s: resuming.resume_run(s, provenance, content))
+            write(lambda s: resuming.resume_run(s, provenance, content, lease))
         )
 
     async def find_checkpointed(

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from flwr_registry.errors import RegistryError, ValidationError
+from flwr_registry.errors import FencedError, RegistryError, ValidationError
 from flwr_registry.records import ModelVersion, StoredObject
 from flwr_registry.registry.steps import Steps, byte_work, write
 from flwr_registry.registry.versions.registration import Registration
@@ -93,6 +93,8 @@ def register(
         When the version, or the round, is registered with other bytes.
     StorageError, DatabaseError
         When saving failed; nothing half-written is visible.
+    FencedError
+        When a newer start of the run has begun.
     """
     while True:
         reserved = yield from write(lambda s: reserve_version(s, registration))
@@ -100,7 +102,7 @@ def register(
             digest = yield from byte_work(lambda: digest_of(content))
             return refuse_other_bytes(reserved, digest)
         stored = yield from _save(storage, reserved, content)
-        registered = yield from _commit(reserved, stored)
+        registered = yield from _commit(storage, reserved, stored)
         if registered.storage_path == stored.key:
             return registered
         # These bytes were registered before, or another writer was faster. What cannot
@@ -123,5 +125,14 @@ def _save(
         raise
 
 
-def _commit(reserved: Reservation, stored: StoredObject) -> Steps[ModelVersion]:
-    return (yield from write(lambda s: commit_version(s, reserved, stored)))
+def _commit(
+    storage: StorageBackend, reserved: Reservation, stored: StoredObject
+) -> Steps[ModelVersion]:
+    try:
+        return (yield from write(lambda s: commit_version(s, reserved, stored)))
+    except FencedError:
+        # While the number is held, the file is nobody else's.
+        with suppress(RegistryError):
+            yield from byte_work(partial(storage.delete, stored.key))
+            yield from write(lambda session: release_upload(session, reserved))
+        raise

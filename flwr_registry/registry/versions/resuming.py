@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from flwr_registry.checkpointing import CheckpointContent
 from flwr_registry.errors import ResumeError
-from flwr_registry.records import Run, RunProvenance, StoredObject
+from flwr_registry.records import Lease, Run, RunProvenance, StoredObject
 from flwr_registry.registry.audit_log import append_entry
 from flwr_registry.registry.rows.run_db import RoundRow, RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
@@ -23,12 +23,19 @@ from flwr_registry.registry.versions.told_versions import (
 __all__ = ["resume_run", "start_run_again"]
 
 
-def start_run_again(session: Session, provenance: RunProvenance) -> Run:
+def start_run_again(
+    session: Session, provenance: RunProvenance, lease: Lease | None = None
+) -> Run:
     """Record a start of a run that has no checkpoint to go on from.
 
     What earlier starts of the run registered is marked superseded: it is trained again.
+
+    Raises
+    ------
+    FencedError
+        When a newer start than that of the lease has begun.
     """
-    run = start_run(session, provenance)
+    run = start_run(session, provenance, lease)
     query = _of_run(run).where(~VersionRow.superseded).order_by(VersionRow.id)
     superseded = _supersede(session, list(session.scalars(query)))
     if superseded:
@@ -43,7 +50,10 @@ def start_run_again(session: Session, provenance: RunProvenance) -> Run:
 
 
 def resume_run(
-    session: Session, provenance: RunProvenance, content: CheckpointContent
+    session: Session,
+    provenance: RunProvenance,
+    content: CheckpointContent,
+    lease: Lease | None = None,
 ) -> Run:
     """Record a start of a run that goes on from a checkpoint.
 
@@ -55,10 +65,12 @@ def resume_run(
     ------
     ResumeError
         When the checkpoint tells of versions that are other ones here.
+    FencedError
+        When a newer start than that of the lease has begun.
     """
     _check_weights(session, content)
     restored = restore_run(session, content)
-    run = start_run(session, provenance)
+    run = start_run(session, provenance, lease)
     superseded = _supersede(session, _abandoned(session, run, content))
     append_entry(
         session,

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from flwr_registry.errors import DatabaseError
 from flwr_registry.records import (
     Contribution,
+    Lease,
     MetricSource,
     ModelVersion,
     RoundFacts,
@@ -29,6 +30,7 @@ from flwr_registry.registry.rows.row_records import run_record
 from flwr_registry.registry.rows.run_db import ContributionRow, RoundRow, RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.versions.metrics import collect_metrics
+from flwr_registry.registry.versions.run_leases import hold_lease, refuse_fenced
 from flwr_registry.registry.versions.version_metrics import set_metrics
 
 __all__ = [
@@ -58,13 +60,17 @@ def hold_model(session: Session, name: str) -> int:
     return session.scalars(query).one()
 
 
-def start_run(session: Session, provenance: RunProvenance) -> Run:
+def start_run(
+    session: Session, provenance: RunProvenance, lease: Lease | None = None
+) -> Run:
     """Record the start of a run, and leave an audit entry.
 
     Raises
     ------
     InvalidNameError
         When the run or its model has an impossible name.
+    FencedError
+        When a newer start than that of the lease has begun.
     """
     check_name(provenance.name, "run")
     model_id = hold_model(session, check_name(provenance.model, "model"))
@@ -73,6 +79,9 @@ def start_run(session: Session, provenance: RunProvenance) -> Run:
         for each in fields(provenance)
         if each.name not in _NAMES
     }
+    if lease is not None:
+        hold_lease(session, lease)
+        said["start_number"] = lease.start_number
     row = RunRow(name=provenance.name, model_id=model_id, **said)
     session.add(row)
     session.flush()
@@ -144,8 +153,15 @@ def save_round(
 def record_round(
     session: Session, run: Run, facts: RoundFacts, status: RoundStatus, **said: Any
 ) -> None:
-    """Record a round as `save_round` does; no row leaves."""
+    """Record a round as `save_round` does; no row leaves.
+
+    Raises
+    ------
+    FencedError
+        When a newer start of the run has begun.
+    """
     save_round(session, run, facts, status, **said)
+    refuse_fenced(session, run)
 
 
 def save_metrics(
@@ -166,9 +182,15 @@ def save_metrics(
     measured : ModelVersion or None
         The version whose weights were measured. Made by an earlier round, it takes the
         metrics only where it has none of this source: the first measure stays.
+
+    Raises
+    ------
+    FencedError
+        When a newer start of the run has begun.
     """
     name, said = MetricSource(source).value, to_json(metrics)
     row = _round_of(session, run, server_round)
+    refuse_fenced(session, run)
     row.metrics = _merged(row.metrics, name, said)
     if measured is not None:
         row.measured_version_id = measured.id

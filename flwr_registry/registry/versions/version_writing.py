@@ -25,6 +25,7 @@ from flwr_registry.registry.rows.version_db import UploadRow, VersionRow
 from flwr_registry.registry.versions.registration import Registration
 from flwr_registry.registry.versions.removed_bytes import refuse_removed_bytes
 from flwr_registry.registry.versions.repeated_rounds import made_again
+from flwr_registry.registry.versions.run_leases import refuse_fenced
 from flwr_registry.registry.versions.run_recording import hold_model, save_round
 from flwr_registry.registry.versions.version_manager import SemVer
 from flwr_registry.registry.versions.version_metrics import set_metrics
@@ -76,8 +77,11 @@ def reserve_version(
         When the parent is unknown.
     ValidationError
         When a minor or patch is wanted for another architecture.
+    FencedError
+        When a newer start of the run has begun.
     """
     model_id = hold_model(session, registration.model)
+    refuse_fenced(session, registration.run)
     existing = _registered_before(session, model_id, registration)
     if existing is not None:
         return version_record(existing)
@@ -122,9 +126,12 @@ def commit_version(
     ------
     StorageError
         When garbage collection took the upload for abandoned, and its bytes with it.
+    FencedError
+        When a newer start of the run has begun.
     """
     registration = reservation.registration
     hold_model(session, registration.model)
+    refuse_fenced(session, registration.run)
     was_held = release_upload(session, reservation)
     existing = _registered_before(session, reservation.model_id, registration)
     existing = existing or _with_number(
