@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flwr.common import Scalar
-from flwr.server import History, LegacyContext
+from flwr.server import History, LegacyContext, Server
 
 __all__ = ["LegacyServer", "find_legacy_server"]
 
@@ -55,7 +55,8 @@ def find_legacy_server() -> LegacyServer:
     """Look at who called the hook that calls this.
 
     ``Server.fit`` has its number of rounds and its history as local variables, a
-    workflow a `LegacyContext`; nothing else tells of them.
+    workflow a `LegacyContext`; nothing else tells of them. Of a driver of any other
+    kind nothing is known.
     """
     frame = sys._getframe(1).f_back
     while frame is not None:
@@ -72,6 +73,7 @@ def _read(names: Mapping[str, Any]) -> LegacyServer | None:
             asked = value.config.num_rounds
             return LegacyServer(asked, value.history, is_workflow=True)
     rounds, history = names.get("num_rounds"), names.get("history")
-    if isinstance(rounds, int) and not isinstance(rounds, bool):
+    is_server = isinstance(names.get("self"), Server)
+    if is_server and isinstance(rounds, int) and not isinstance(rounds, bool):
         return LegacyServer(rounds, history if isinstance(history, History) else None)
     return None

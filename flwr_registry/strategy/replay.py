@@ -63,6 +63,7 @@ class Replay:
         self._storage = storage
         self._model_of = model_of
         self._each = looks_at_each_model
+        self._ends_after = self.last_round
         self._is_told = False
 
     @property
@@ -98,6 +99,12 @@ class Replay:
             made_in = self._kept_in(num_rounds)
             self.last_model = self._read(made_in)
             self._last_made_in = made_in
+            self._ends_after = num_rounds
+
+    @property
+    def ends_early(self) -> bool:
+        """Fewer rounds are asked for than are done."""
+        return self._ends_after < self.last_round
 
     def was_configured(self, server_round: int) -> bool:
         """Tell whether the round was aggregated at all."""
@@ -114,7 +121,8 @@ class Replay:
         if not self.gave_model(server_round):
             return None
         self.was_taken = True
-        if self._each:
+        # A loop may go on past the rounds that it was asked for.
+        if self._each or server_round > self._ends_after:
             return self.own_model(server_round) or self.last_model
         return self.last_model
 

@@ -436,7 +436,7 @@ class RoundRecorder:
         try:
             if finished:
                 self.end_round()
-                self._opening.take_up()
+                self._opening.end()
                 self._jobs.finish()
             else:
                 self.interrupted()

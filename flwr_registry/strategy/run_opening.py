@@ -55,6 +55,7 @@ class RunOpening:
         self._point: ResumePoint | None = None
         self._storage: StorageBackend | None = None
         self._left: CheckpointContent | None = None
+        self._left_early: CheckpointContent | None = None
 
     def open(
         self, ledger: RunLedger, options: RegistryOptions, tolerate: Tolerance
@@ -97,8 +98,14 @@ class RunOpening:
         if self.replay is None or self._point is None or self._storage is None:
             return
         self.replay.end_after(num_rounds)
-        if num_rounds is not None and num_rounds < self.replay.last_round:
-            self._left = self._point.earlier(self._storage, num_rounds)
+        if num_rounds is not None and self.replay.ends_early:
+            self._left_early = self._point.earlier(self._storage, num_rounds)
+
+    def end(self) -> None:
+        """Load the state of the last round that was asked for, if none is new."""
+        if self.replay is not None and self.replay.ends_early:
+            self._left = self._left_early if self._left is not None else None
+        self.take_up()
 
     def take_up(self) -> None:
         """Load the state of the last round that is done, once, before a new one."""

@@ -274,6 +274,27 @@ def test_fewer_rounds_than_are_done_give_the_model_of_the_last(tmp_path, rounds)
     )
 
 
+class Phases(FedAvg):
+    """A loop that is told the rounds of one of its two phases."""
+
+    def start(self, grid, initial_arrays, num_rounds):
+        arrays = initial_arrays
+        for current in range(1, 2 * num_rounds + 1):
+            messages = self.configure_train(current, arrays, ConfigRecord(), grid)
+            arrays, _ = self.aggregate_train(current, grid.send_and_receive(messages))
+            messages = self.configure_evaluate(current, arrays, ConfigRecord(), grid)
+            self.aggregate_evaluate(current, grid.send_and_receive(messages))
+        return arrays
+
+
+def test_a_loop_may_go_on_past_the_rounds_that_it_is_told(tmp_path):
+    whole, _ = start(tmp_path / "whole", Phases(), 3)
+    start(tmp_path / "parts", Phases(), 2)
+    parts, _ = start(tmp_path / "parts", Phases(), 3)
+    assert same(to_arrays(parts).values(), to_arrays(whole).values())
+    assert line(tmp_path / "parts") == line(tmp_path / "whole")
+
+
 def test_fewer_rounds_of_which_the_last_gave_nothing(tmp_path):
     lost = [Fault(3, node, FaultKind.ERROR) for node in InProcessGrid(None).node_ids]
     start(tmp_path, FedAvg(), 4, faults=lost)
