@@ -83,5 +83,5 @@ def go_back(
         port.take_up(StrategyState(content.state, dict(content.state_arrays)))
     given = port.model_of(images, tensor_type)
     buffers, weights = port.view(given, images)
-    version = RoundVersion(ledger.version(str(finished.version)))
+    version = RoundVersion(ledger.version(finished))
     return RestoredModel(CurrentModel(buffers, weights, version, tensor_type), given)

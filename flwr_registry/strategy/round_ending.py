@@ -13,6 +13,7 @@ from flwr_registry.strategy.round_snapshot import EndedRound
 from flwr_registry.strategy.run_checkpoints import RunCheckpoints
 from flwr_registry.strategy.run_history import RunHistory
 from flwr_registry.strategy.run_ledger import RunLedger
+from flwr_registry.strategy.run_promotion import note_best, promote
 from flwr_registry.strategy.tolerance import Tolerance
 
 __all__ = ["RoundEnding"]
@@ -74,14 +75,15 @@ class RoundEnding:
             return
         with self._tolerate(f"compare {made.reference} with the best version"):
             ledger, _ = self._places()
-            ledger.note_best(made, name, self._options.best_mode)
+            note_best(ledger.registry, made, name, self._options.best_mode)
 
     def _promote(self, made: ModelVersion) -> None:
         if self._options.gates is None:
             return
         with self._tolerate(f"promote {made.reference}"):
             ledger, _ = self._places()
-            log_promotion(made, ledger.promote(made))
+            gates = self._options.gates
+            log_promotion(made, promote(ledger.registry, made, gates))
 
     def _save(
         self, ended: EndedRound, rounds: Mapping[int, FinishedRound], *, due: bool

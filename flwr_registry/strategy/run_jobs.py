@@ -23,6 +23,7 @@ from flwr_registry.strategy.round_writer import (
 from flwr_registry.strategy.run_checkpoints import RunCheckpoints
 from flwr_registry.strategy.run_history import RoundVersion, RunHistory
 from flwr_registry.strategy.run_ledger import RunLedger
+from flwr_registry.strategy.run_promotion import take_out_of_production
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.tolerance import Tolerance
 
@@ -165,7 +166,7 @@ class RunJobs:
             left, self._history.rounds, ledger, checkpoints, port, tensor_type
         )
         with self._tolerate("take drifted versions out of production"):
-            served = ledger.take_out_of_production(left)
+            served = take_out_of_production(ledger.registry, ledger.provenance, left)
             if served is not None:
                 log_promotion(served, ())
         return restored

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from flwr_registry.checkpointing import CheckpointContent
+from flwr_registry.checkpointing import CheckpointContent, FinishedRound
 from flwr_registry.errors import (
     ModelNotFoundError,
-    NoProductionModelError,
-    PromotionRefusedError,
     ValidationError,
 )
 from flwr_registry.records import (
@@ -24,7 +22,6 @@ from flwr_registry.records import (
     VersionMetadata,
 )
 from flwr_registry.registry import (
-    BetterThanProduction,
     ModelRegistry,
     resolve_places,
 )
@@ -33,17 +30,13 @@ from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.resume_checks import check_initial
 from flwr_registry.strategy.resume_point import ResumePoint, find_resume_point
 from flwr_registry.strategy.round_log import (
-    log_best,
     log_other_bump,
     log_places,
     log_resume,
 )
 from flwr_registry.weights import Weights
 
-__all__ = ["BEST", "RunLedger"]
-
-BEST = "best"
-"""Alias of the best version by the user's metric."""
+__all__ = ["RunLedger"]
 
 
 class RunLedger:
@@ -221,10 +214,32 @@ class RunLedger:
         registry, run = self._registered_run()
         registry.record_metrics(run, server_round, source, metrics, measured=measured)
 
-    def version(self, number: str) -> ModelVersion:
-        """Find a version of the run's model."""
-        registry, _ = self._registered_run()
-        return registry.get(f"{self.provenance.model}:{number}")
+    def version(self, finished: FinishedRound) -> ModelVersion:
+        """Find the version that a round of the run made, by its digest.
+
+        Raises
+        ------
+        ModelNotFoundError
+            When the registry does not have it.
+        """
+        model, digest = (
+            self.provenance.model,
+            finished.weights and finished.weights.sha256,
+        )
+        for each in self.registry.list(model, run=self.provenance.name):
+            if each.checksum == digest:
+                return each
+        reference = f"{model}:{finished.version}"
+        raise ModelNotFoundError(
+            f"no version of run {self.provenance.name} has the weights that it "
+            f"registered as {reference}",
+            reference=reference,
+        )
+
+    @property
+    def registry(self) -> ModelRegistry:
+        """The registry, opened, with the run in it."""
+        return self._registered_run()[0]
 
     def record_drift(
         self, findings: Sequence[DriftFinding], version: ModelVersion | None
@@ -232,67 +247,6 @@ class RunLedger:
         """Keep findings of drift."""
         registry, run = self._registered_run()
         registry.record_drift(self.provenance.model, findings, version=version, run=run)
-
-    def take_out_of_production(self, left: Set[int]) -> ModelVersion | None:
-        """Roll production back while it is a version of one of these rounds.
-
-        Returns
-        -------
-        ModelVersion or None
-            What is in production now, None when nothing was changed.
-
-        Raises
-        ------
-        RollbackError
-            When nothing was in production before.
-        """
-        registry, _ = self._registered_run()
-        model, changed = self.provenance.model, None
-        while True:
-            try:
-                served = changed or registry.get(f"{model}@production")
-            except NoProductionModelError:
-                return changed
-            is_ours = served.run_name == self.provenance.name
-            if not is_ours or served.server_round not in left:
-                return changed
-            reason = f"drift in run {self.provenance.name}"
-            changed = registry.rollback(model, reason=reason, actor="RegistryStrategy")
-
-    def note_best(self, version: ModelVersion, metric: str, mode: str) -> None:
-        """Let the alias ``best`` name a version that is better than what it names."""
-        registry, _ = self._registered_run()
-        candidate = registry.get(version.reference)
-        try:
-            known = registry.get(f"{version.model}@{BEST}")
-        except ModelNotFoundError:
-            known = None
-        gate = BetterThanProduction(metric, mode=mode)
-        if gate.refusal(candidate, known) is None:
-            registry.set_alias(
-                version.model, BEST, version.version, actor="RegistryStrategy"
-            )
-            log_best(candidate, metric)
-
-    def promote(self, version: ModelVersion) -> tuple[str, ...]:
-        """Put a version into production if it passes the user's gates.
-
-        Returns
-        -------
-        tuple of str
-            The gates that it did not pass; empty when it is in production now.
-        """
-        registry, _ = self._registered_run()
-        try:
-            registry.promote(
-                version.reference,
-                gates=self._options.gates or (),
-                reason=f"round {version.server_round} of run {self.provenance.name}",
-                actor="RegistryStrategy",
-            )
-        except PromotionRefusedError as error:
-            return error.refusals
-        return ()
 
     def _place_storage(self) -> StorageBackend:
         given = self._options.registry

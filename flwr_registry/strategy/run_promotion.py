@@ -1,0 +1,90 @@
+"""What a run does to production and to the alias of the best version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+from flwr_registry.errors import (
+    ModelNotFoundError,
+    NoProductionModelError,
+    PromotionRefusedError,
+)
+from flwr_registry.records import ModelVersion, RunProvenance
+from flwr_registry.registry import (
+    BetterThanProduction,
+    ModelRegistry,
+    PromotionGate,
+)
+from flwr_registry.strategy.round_log import log_best
+
+__all__ = ["BEST", "note_best", "promote", "take_out_of_production"]
+
+BEST = "best"
+"""Alias of the best version by the user's metric."""
+
+_ACTOR = "RegistryStrategy"
+
+
+def note_best(
+    registry: ModelRegistry, version: ModelVersion, metric: str, mode: str
+) -> None:
+    """Let the alias ``best`` name a version that is better than what it names."""
+    candidate = registry.get(version.reference)
+    try:
+        known = registry.get(f"{version.model}@{BEST}")
+    except ModelNotFoundError:
+        known = None
+    gate = BetterThanProduction(metric, mode=mode)
+    if gate.refusal(candidate, known) is None:
+        registry.set_alias(version.model, BEST, version.version, actor=_ACTOR)
+        log_best(candidate, metric)
+
+
+def promote(
+    registry: ModelRegistry, version: ModelVersion, gates: Sequence[PromotionGate]
+) -> tuple[str, ...]:
+    """Put a version into production if it passes the user's gates.
+
+    Returns
+    -------
+    tuple of str
+        The gates that it did not pass; empty when it is in production now.
+    """
+    try:
+        registry.promote(
+            version.reference,
+            gates=gates,
+            reason=f"round {version.server_round} of run {version.run_name}",
+            actor=_ACTOR,
+        )
+    except PromotionRefusedError as error:
+        return error.refusals
+    return ()
+
+
+def take_out_of_production(
+    registry: ModelRegistry, run: RunProvenance, left: Set[int]
+) -> ModelVersion | None:
+    """Roll production back while it is a version of one of these rounds.
+
+    Returns
+    -------
+    ModelVersion or None
+        What is in production now, None when nothing was changed.
+
+    Raises
+    ------
+    RollbackError
+        When nothing was in production before.
+    """
+    changed = None
+    while True:
+        try:
+            served = changed or registry.get(f"{run.model}@production")
+        except NoProductionModelError:
+            return changed
+        is_ours = served.run_name == run.name
+        if not is_ours or served.server_round not in left:
+            return changed
+        reason = f"drift in run {run.name}"
+        changed = registry.rollback(run.model, reason=reason, actor=_ACTOR)
