@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from flwr_registry.errors import IntegrityError, StorageError, WeightsFormatError
 from flwr_registry.records import StoredObject
 from flwr_registry.storage import SlicedDigest, StorageBackend
-from flwr_registry.weights.safetensors_file import (
-    SLICE_BYTES,
+from flwr_registry.weights.file_notes import (
     dtypes_before_widening,
     has_layout_notes,
     is_opaque,
 )
+from flwr_registry.weights.safetensors_file import SLICE_BYTES
 from flwr_registry.weights.safetensors_header import LENGTH_BYTES, Entry, parse_header
 from flwr_registry.weights.stored_weights import load_weights
 

@@ -19,6 +19,16 @@ from numpy.typing import NDArray
 
 from flwr_registry.errors import WeightsFormatError
 from flwr_registry.weights.architecture import Architecture
+from flwr_registry.weights.file_notes import (
+    CAST_BACK,
+    FINGERPRINT,
+    LAYOUT,
+    OPAQUE,
+    checked_dtype,
+    dtypes_before_widening,
+    is_opaque,
+    layout_notes,
+)
 from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.safetensors_header import (
     DTYPES,
@@ -33,21 +43,13 @@ __all__ = [
     "SafetensorsContent",
     "assemble",
     "decode",
-    "dtypes_before_widening",
     "encode",
-    "has_layout_notes",
-    "is_opaque",
     "original_forms",
 ]
 
 SLICE_BYTES = 4 * 1024 * 1024
 """Slices this long keep hashing and writing out of the way of other threads."""
 
-_PREFIX = "flwr_registry."
-_LAYOUT, _CAST_BACK, _OPAQUE = (
-    _PREFIX + key for key in ("layout", "cast_back", "opaque")
-)
-_FINGERPRINT = _PREFIX + "fingerprint"
 _CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
@@ -150,7 +152,7 @@ def assemble(
     WeightsFormatError
         When what is noted about an array does not fit its bytes.
     """
-    layout = _json_mapping(metadata, _LAYOUT)
+    layout = layout_notes(metadata)
     arrays = {
         entry.name: _array_of(bytes_of(entry), entry, layout.get(entry.name))
         for entry in entries
@@ -160,30 +162,6 @@ def assemble(
         opaque=is_opaque(metadata),
         cast_back=dtypes_before_widening(metadata),
     )
-
-
-def is_opaque(metadata: Mapping[str, str]) -> bool:
-    """Tell by its metadata whether a file holds a serialized model, no tensors."""
-    return metadata.get(_OPAQUE) == "true"
-
-
-def dtypes_before_widening(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return by name what dtype arrays had before a strategy's arithmetic.
-
-    Raises
-    ------
-    WeightsFormatError
-        When what is noted is no dtype.
-    """
-    cast_back = _json_mapping(metadata, _CAST_BACK)
-    for dtype in cast_back.values():
-        _checked_dtype(dtype)
-    return cast_back
-
-
-def has_layout_notes(metadata: Mapping[str, str]) -> bool:
-    """Tell whether arrays had a dtype or an order that the file itself cannot say."""
-    return _LAYOUT in metadata
 
 
 def original_forms(
@@ -196,7 +174,7 @@ def original_forms(
     WeightsFormatError
         When what is noted about an array does not fit its bytes.
     """
-    layout = _json_mapping(metadata, _LAYOUT)
+    layout = layout_notes(metadata)
     return {entry.name: _form_of(entry, layout.get(entry.name)) for entry in entries}
 
 
@@ -204,7 +182,7 @@ def _form_of(entry: Entry, layout: Any) -> tuple[np.dtype[Any], tuple[int, ...]]
     if not isinstance(layout, dict) or "shape" not in layout:
         # Any other note is of byte and memory order, which the file does not have.
         return entry.dtype, entry.shape
-    dtype, shape = _checked_dtype(layout.get("dtype", entry.dtype.str)), layout["shape"]
+    dtype, shape = checked_dtype(layout.get("dtype", entry.dtype.str)), layout["shape"]
     sound = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
     if not sound or prod(shape) * dtype.itemsize != entry.end - entry.begin:
         raise WeightsFormatError(
@@ -214,17 +192,17 @@ def _form_of(entry: Entry, layout: Any) -> tuple[np.dtype[Any], tuple[int, ...]]
 
 
 def _metadata_of(weights: Weights) -> dict[str, str]:
-    metadata = {_FINGERPRINT: Architecture.of(weights).fingerprint}
+    metadata = {FINGERPRINT: Architecture.of(weights).fingerprint}
     if weights.opaque:
-        metadata[_OPAQUE] = "true"
+        metadata[OPAQUE] = "true"
     else:
         # transformers opens only files that say so.
         metadata["format"] = "pt"
     layout = {name: noted for name in weights if (noted := _layout_of(weights[name]))}
     if layout:
-        metadata[_LAYOUT] = _compact(layout)
+        metadata[LAYOUT] = _compact(layout)
     if weights.cast_back:
-        metadata[_CAST_BACK] = _compact(dict(weights.cast_back))
+        metadata[CAST_BACK] = _compact(dict(weights.cast_back))
     return metadata
 
 
@@ -274,7 +252,7 @@ def _array_of(data: memoryview, entry: Entry, layout: Any) -> NDArray[Any]:
         raise WeightsFormatError(
             f"the layout note of array {entry.name!r} is no object"
         )
-    dtype = _checked_dtype(layout.get("dtype", entry.dtype.str))
+    dtype = checked_dtype(layout.get("dtype", entry.dtype.str))
     if "shape" in layout:
         array = _reinterpreted(array, dtype, layout["shape"], entry.name)
     order = "F" if layout.get("order") == "F" else "C"
@@ -290,26 +268,6 @@ def _reinterpreted(
         raise WeightsFormatError(
             f"the layout note of array {name!r} does not fit its bytes"
         ) from error
-
-
-def _checked_dtype(text: Any) -> np.dtype[Any]:
-    try:
-        dtype = np.dtype(text) if isinstance(text, str) else None
-    except (TypeError, ValueError):
-        dtype = None
-    if dtype is None or dtype.hasobject or dtype.names is not None:
-        raise WeightsFormatError(f"{str(text)[:80]!r} is no dtype of an array")
-    return dtype
-
-
-def _json_mapping(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
-    try:
-        value = json.loads(metadata.get(key, "{}"))
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise WeightsFormatError(f"the file's metadata {key!r} is damaged")
-    return value
 
 
 def _little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:

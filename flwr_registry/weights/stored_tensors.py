@@ -19,8 +19,9 @@ from flwr_registry.errors import (
 )
 from flwr_registry.records import StoredObject
 from flwr_registry.storage import StorageBackend
+from flwr_registry.weights.file_notes import is_opaque
 from flwr_registry.weights.named_arrays import Weights
-from flwr_registry.weights.safetensors_file import assemble, is_opaque, original_forms
+from flwr_registry.weights.safetensors_file import assemble, original_forms
 from flwr_registry.weights.safetensors_header import Entry, read_header
 from flwr_registry.weights.stored_weights import check_found, verify_stored
 
