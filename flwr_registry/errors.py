@@ -28,6 +28,7 @@
     │   └── ResumeError             a run that cannot go on without being wrong
     ├── RunHeldError                another start of the run is at work
     ├── FencedError                 a newer start of the run has taken it over
+    ├── WriteTimeoutError           training waited long enough for what is written
     ├── StorageError                the storage refused or failed
     │   ├── ObjectNotFoundError     nothing is stored under the key
     │   └── StorageTimeoutError     the storage did not answer in time
@@ -80,6 +81,7 @@ __all__ = [
     "ValidationError",
     "WeightsFormatError",
     "WrapperOrderError",
+    "WriteTimeoutError",
     "did_you_mean",
 ]
 
@@ -314,6 +316,10 @@ class FencedError(RegistryError):
         super().__init__(message)
         self.run = run
         self.start_number = start_number
+
+
+class WriteTimeoutError(RegistryError):
+    """What is written beside training did not end in time; it may end later."""
 
 
 class StorageError(RegistryError):

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-from flwr_registry.checkpointing import FinishedRound
+from flwr_registry.checkpointing import CheckpointContent, FinishedRound
 from flwr_registry.errors import ResumeError
-from flwr_registry.records import RoundStatus
+from flwr_registry.records import ModelVersion, RoundStatus
 from flwr_registry.strategy.run_checkpoints import RunCheckpoints
 from flwr_registry.strategy.run_history import CurrentModel, RoundVersion
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.strategy_state import StrategyState
-from flwr_registry.weights import load_npy_images
+from flwr_registry.weights import NpyImages, load_npy_images
 
-__all__ = ["RestoredModel", "go_back"]
+__all__ = ["EarlierModel", "RestoredModel", "go_back", "read_earlier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +35,38 @@ class RestoredModel:
     given: Any
 
 
-def go_back(
+@dataclass(frozen=True, slots=True)
+class EarlierModel:
+    """An earlier model, as it is stored.
+
+    Attributes
+    ----------
+    content : CheckpointContent or None
+        Of the same round; None when the strategy needs none.
+    """
+
+    images: NpyImages
+    version: ModelVersion
+    content: CheckpointContent | None
+
+
+def read_earlier(
     left: Set[int],
     rounds: Mapping[int, FinishedRound],
     ledger: RunLedger,
     checkpoints: RunCheckpoints,
-    port: StrategyPort,
-    tensor_type: str,
-) -> RestoredModel:
-    """Load the last sound model that has no drift, and the strategy's state with it.
-
-    A strategy that carries arrays, such as a momentum, gets those of the same round, so
-    only rounds with a checkpoint come into question for it.
+    *,
+    carries_arrays: bool,
+) -> EarlierModel:
+    """Read the last sound model that has no drift.
 
     Parameters
     ----------
     left : set of int
         Rounds that drift, those of earlier findings included.
+    carries_arrays : bool
+        The strategy carries arrays, such as a momentum, and needs those of the same
+        round: only rounds with a checkpoint come into question.
 
     Raises
     ------
@@ -65,9 +80,9 @@ def go_back(
         and finished.status is RoundStatus.REGISTERED
         and finished.weights is not None
     ]
-    carries_arrays = bool(port.export_state().arrays)
     if carries_arrays:
-        sound = [number for number in sound if number in checkpoints.rounds()]
+        kept_rounds = checkpoints.rounds()
+        sound = [number for number in sound if number in kept_rounds]
     if not sound:
         kept = "checkpoint" if carries_arrays else "version"
         raise ResumeError(
@@ -77,11 +92,21 @@ def go_back(
     number = max(sound)
     finished = rounds[number]
     assert finished.weights is not None
-    images = load_npy_images(ledger.storage, finished.weights)
-    if carries_arrays:
-        content = checkpoints.content(number)
+    return EarlierModel(
+        load_npy_images(ledger.storage, finished.weights),
+        ledger.version(finished),
+        checkpoints.content(number) if carries_arrays else None,
+    )
+
+
+def go_back(
+    earlier: EarlierModel, port: StrategyPort, tensor_type: str
+) -> RestoredModel:
+    """Go back to an earlier model, and to the strategy's state of its round."""
+    content = earlier.content
+    if content is not None:
         port.take_up(StrategyState(content.state, dict(content.state_arrays)))
-    given = port.model_of(images, tensor_type)
-    buffers, weights = port.view(given, images)
-    version = RoundVersion(ledger.version(finished))
+    given = port.model_of(earlier.images, tensor_type)
+    buffers, weights = port.view(given, earlier.images)
+    version = RoundVersion(earlier.version)
     return RestoredModel(CurrentModel(buffers, weights, version, tensor_type), given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,7 @@ RUN_CONFIG_KEYS: Mapping[str, str] = {
     "registry-on-error": "on_error",
     "registry-on-drift": "on_drift",
     "registry-durability": "durability",
+    "registry-timeout-seconds": "timeout_seconds",
     "registry-architecture": "architecture",
     "registry-description": "description",
     "registry-sort-replies": "sort_replies",
@@ -82,6 +84,7 @@ class RegistryOptions:
     on_invalid: str = "reject"
     on_error: str = "warn"
     durability: str = "background"
+    timeout_seconds: float = 60.0
     on_drift: str = "warn"
     drift: DriftDetector | None = None
     parameter_names: Any = None
@@ -102,6 +105,7 @@ class RegistryOptions:
         _check_choice("on_error", self.on_error, _ON_ERROR)
         _check_choice("durability", self.durability, _DURABILITY)
         _check_choice("on_drift", self.on_drift, _ON_DRIFT)
+        _check_timeout(self.timeout_seconds)
         if self.model is not None:
             check_name(self.model, "model")
         object.__setattr__(self, "resume", _resume_from(self.resume))
@@ -224,6 +228,15 @@ def _resume_from(resume: Any) -> bool | str:
             f"version like 'digits:1.4.0', not {resume!r}"
         )
     return resume
+
+
+def _check_timeout(seconds: Any) -> None:
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 < seconds < math.inf:
+        raise ValueError(
+            "timeout_seconds is how long storage and database may take over one "
+            f"operation: a number of seconds greater than 0, not {seconds!r}"
+        )
 
 
 def _check_choice(

@@ -85,6 +85,10 @@ class RegistryStrategy:
     durability : {"background", "sync"}
         Write beside training, so that a process that is killed loses at most the last
         finished round, or have each round durable before it ends.
+    timeout_seconds : float
+        How long each operation on storage and database may take, and how long training
+        waits for what a round gave to be written. What takes longer is trouble, for
+        which see `on_error`. A `ModelRegistry` that was given keeps its own.
     on_drift : {"warn", "stop", "rollback", "off"}
         What becomes of a federation that gets worse from round to round: a warning in
         the log, beside the record that each choice but ``"off"`` leaves; an end of
@@ -168,6 +172,7 @@ class RegistryStrategy:
         on_invalid: str = "reject",
         on_error: str = "warn",
         durability: str = "background",
+        timeout_seconds: float = 60.0,
         on_drift: str = "warn",
         drift: DriftDetector | None = None,
         parameter_names: Any = None,
@@ -194,6 +199,7 @@ class RegistryStrategy:
             on_invalid=on_invalid,
             on_error=on_error,
             durability=durability,
+            timeout_seconds=timeout_seconds,
             on_drift=on_drift,
             drift=drift,
             parameter_names=parameter_names,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flwr_registry.checkpointing import FinishedRound
 from flwr_registry.records import ModelVersion
@@ -14,7 +14,7 @@ from flwr_registry.strategy.run_checkpoints import RunCheckpoints
 from flwr_registry.strategy.run_history import RunHistory
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.run_promotion import note_best, promote
-from flwr_registry.strategy.tolerance import Tolerance
+from flwr_registry.strategy.write_attempts import WriteAttempts
 
 __all__ = ["RoundEnding"]
 
@@ -32,21 +32,23 @@ class RoundEnding:
 
     Parameters
     ----------
-    places : callable
-        Gives the opened ledger and checkpoints; its errors are trouble.
+    attempt : WriteAttempts
+        Does what touches storage and database, as long as that may help.
+    opened : callable
+        Gives the opened ledger and checkpoints.
     """
 
     def __init__(
         self,
         options: RegistryOptions,
-        tolerate: Tolerance,
+        attempt: WriteAttempts,
         history: RunHistory,
-        places: Callable[[], tuple[RunLedger, RunCheckpoints]],
+        opened: Callable[[], tuple[RunLedger, RunCheckpoints]],
     ) -> None:
         self._options = options
-        self._tolerate = tolerate
+        self._attempt = attempt
         self._history = history
-        self._places = places
+        self._opened = opened
         self._is_overdue = False
         self._unsaved: _Unsaved | None = None
 
@@ -54,14 +56,14 @@ class RoundEnding:
         """Note the best, promote, and write the checkpoint, as far as each is due."""
         made = ended.made.record if ended.made is not None else None
         if made is not None:
-            self._note_best(made, ended.measured)
-            self._promote(made)
+            self._note_best(made, ended)
+            self._promote(made, ended)
         # One that could not be written is made up for after the next round.
         due = ended.due or self._is_overdue
         rounds = dict(self._history.rounds)
         is_saved = self._save(ended, rounds, due=due)
         self._is_overdue = due and not is_saved
-        self._unsaved = None if is_saved else _Unsaved(ended, rounds)
+        self._unsaved = None if is_saved else _Unsaved(_slim(ended), rounds)
 
     def interrupted(self) -> None:
         """Write the checkpoint of the last finished round, which was not due."""
@@ -69,27 +71,56 @@ class RoundEnding:
         if unsaved is not None:
             self._save(unsaved.ended, unsaved.rounds, due=True)
 
-    def _note_best(self, made: ModelVersion, measured: Mapping[str, float]) -> None:
-        name = self._options.best_metric
-        if name is None or name not in measured:
-            return
-        with self._tolerate(f"compare {made.reference} with the best version"):
-            ledger, _ = self._places()
-            note_best(ledger.registry, made, name, self._options.best_mode)
+    def leave_out(self, *, due: bool) -> None:
+        """Have the checkpoint of a round that could not be written made up for."""
+        self._is_overdue = self._is_overdue or due
 
-    def _promote(self, made: ModelVersion) -> None:
-        if self._options.gates is None:
+    def _note_best(self, made: ModelVersion, ended: EndedRound) -> None:
+        name = self._options.best_metric
+        if name is None or name not in ended.measured:
             return
-        with self._tolerate(f"promote {made.reference}"):
-            ledger, _ = self._places()
-            gates = self._options.gates
-            log_promotion(made, promote(ledger.registry, made, gates))
+        self._attempt(
+            f"compare {made.reference} with the best version",
+            lambda: note_best(
+                self._ledger.registry, made, name, self._options.best_mode
+            ),
+            (self._attempt.places.database,),
+            ended.server_round,
+        )
+
+    def _promote(self, made: ModelVersion, ended: EndedRound) -> None:
+        gates = self._options.gates
+        if gates is None:
+            return
+        self._attempt(
+            f"promote {made.reference}",
+            lambda: log_promotion(made, promote(self._ledger.registry, made, gates)),
+            self._attempt.places.both,
+            ended.server_round,
+        )
 
     def _save(
         self, ended: EndedRound, rounds: Mapping[int, FinishedRound], *, due: bool
     ) -> bool:
-        is_saved = False
-        with self._tolerate(f"write the checkpoint of round {ended.server_round}"):
-            _, checkpoints = self._places()
-            is_saved = checkpoints.save(ended, rounds, due=due)
-        return is_saved
+        action = f"write the checkpoint of round {ended.server_round}"
+        needs = (self._attempt.places.storage,)
+
+        def save() -> bool:
+            self._opened()[1].save(ended, rounds, due=due)
+            return True
+
+        if not self._opened()[1].is_worth(ended, due=due):
+            return False
+        return bool(self._attempt(action, save, needs, ended.server_round))
+
+    @property
+    def _ledger(self) -> RunLedger:
+        return self._opened()[0]
+
+
+def _slim(ended: EndedRound) -> EndedRound:
+    """Let go of a model that is a version: its bytes are stored."""
+    if ended.model.version.record is None:
+        return ended
+    model = replace(ended.model, buffers=(), weights=None)
+    return replace(ended, model=model)

@@ -9,6 +9,7 @@ import numpy as np
 from flwr_registry.records import DriftFinding, ModelVersion, RoundFacts, RunProvenance
 from flwr_registry.strategy.resume_point import ResumePoint
 from flwr_registry.strategy.tolerance import LOGGER
+from flwr_registry.strategy.trouble_log import shown_rounds
 from flwr_registry.strategy.verdict import Consequence
 from flwr_registry.weights import Weights
 
@@ -236,7 +237,10 @@ def log_unasked(server_round: int) -> None:
 
 
 def log_summary(
-    provenance: RunProvenance, versions: Mapping[int, str], troubles: Sequence[str]
+    provenance: RunProvenance,
+    versions: Mapping[int, str],
+    missing: Sequence[int],
+    troubles: Sequence[str],
 ) -> None:
     """Log at the end what was registered, and how to see it."""
     numbers = list(versions.values())
@@ -251,9 +255,10 @@ def log_summary(
     )
     if troubles:
         LOGGER.warning(
-            "registry: it failed %d times; the first: could not %s",
+            "registry: it failed %d times; the first: could not %s%s",
             len(troubles),
             troubles[0],
+            f". Not registered: {shown_rounds(missing)}" if missing else "",
         )
 
 

@@ -111,7 +111,7 @@ class RoundRecorder:
         if ledger is None:
             self._refuse_to_start_blindly()
             return
-        self._opening.open(ledger, self.options, self.tolerate)
+        self._opening.open(ledger, self.options, self.tolerate, self._jobs.ask)
         if self._opening.model.weights is not None:
             self._model = self._opening.model
             self._validation.begin_with(self._opening.model.weights)
@@ -417,7 +417,7 @@ class RoundRecorder:
             )
         )
         if findings:
-            self._jobs.record_drift(findings, made)
+            self._jobs.record_drift(ended.server_round, findings, made)
         if not self._is_told_the_end:
             self._jobs.finish_round(ended.server_round)
         self._drift.end_if_chosen(ended.server_round, findings)

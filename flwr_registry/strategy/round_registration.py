@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from flwr_registry.records import DriftFinding, MetricSource, RoundFacts, RoundStatus
@@ -15,8 +16,8 @@ from flwr_registry.strategy.round_log import (
 )
 from flwr_registry.strategy.run_history import RoundVersion, RunHistory
 from flwr_registry.strategy.run_ledger import RunLedger
-from flwr_registry.strategy.tolerance import Tolerance
 from flwr_registry.strategy.verdict import Consequence, Verdict
+from flwr_registry.strategy.write_attempts import WriteAttempts
 from flwr_registry.weights import Weights
 
 __all__ = ["JudgedRound", "RoundRegistration"]
@@ -56,10 +57,12 @@ class RoundRegistration:
 
     Parameters
     ----------
+    attempt : WriteAttempts
+        Does what touches storage and database, as long as that may help.
     history : RunHistory
         Where each round's end is noted.
     opened : callable
-        Gives the ledger; its errors are trouble.
+        Gives the ledger.
 
     Attributes
     ----------
@@ -69,11 +72,11 @@ class RoundRegistration:
 
     def __init__(
         self,
-        tolerate: Tolerance,
+        attempt: WriteAttempts,
         history: RunHistory,
         opened: Callable[[], RunLedger],
     ) -> None:
-        self._tolerate = tolerate
+        self._attempt = attempt
         self._history = history
         self._opened = opened
         self.recorded_round = 0
@@ -81,16 +84,12 @@ class RoundRegistration:
     def register(self, judged: JudgedRound) -> None:
         """Store a round's model and register it."""
         facts, errors = judged.facts, judged.verdict.errors
-        with self._tolerate(f"register the model of round {facts.server_round}"):
-            judged.made.record = self._opened().register(
-                judged.weights,
-                facts,
-                parent=judged.kept.record,
-                errors=errors,
-                privacy=judged.privacy,
-                updates=judged.updates,
-            )
-            self.recorded_round = facts.server_round
+        self._attempt(
+            f"register the model of round {facts.server_round}",
+            partial(self._store, judged),
+            self._attempt.places.both,
+            facts.server_round,
+        )
         version = judged.made.record
         self._history.note_round(
             facts,
@@ -102,6 +101,30 @@ class RoundRegistration:
             log_invalid(facts, version, errors, judged.consequence, judged.kept.record)
         elif version is not None:
             log_version(facts, version, time.perf_counter() - judged.began)
+        if version is None:
+            self._attempt.missing.append(facts.server_round)
+
+    def _store(self, judged: JudgedRound) -> None:
+        judged.made.record = self._opened().register(
+            judged.weights,
+            judged.facts,
+            parent=judged.kept.record,
+            errors=judged.verdict.errors,
+            privacy=judged.privacy,
+            updates=judged.updates,
+        )
+        self.recorded_round = judged.facts.server_round
+
+    def leave_out(
+        self,
+        facts: RoundFacts,
+        *,
+        gave_model: bool,
+        privacy: tuple[float, float] | None,
+    ) -> None:
+        """Note a round that could not be written, for it would have had to wait."""
+        self._history.note_round(facts, None, gave_model=gave_model, privacy=privacy)
+        self._attempt.missing.append(facts.server_round)
 
     def register_without_model(
         self,
@@ -121,18 +144,34 @@ class RoundRegistration:
         self._history.note_round(facts, None, gave_model=gave_model, privacy=privacy)
         if not gave_model:
             log_without_model(facts.server_round, kept.record)
-        with self._tolerate(f"record round {facts.server_round}"):
-            measured = None if gave_model else kept.record
-            self._opened().record_round(facts, RoundStatus.NO_RESULT, measured)
-            self.recorded_round = facts.server_round
+        self._attempt(
+            f"record round {facts.server_round}",
+            partial(self._record, facts, kept, gave_model=gave_model),
+            (self._attempt.places.database,),
+            facts.server_round,
+        )
+
+    def _record(
+        self, facts: RoundFacts, kept: RoundVersion, *, gave_model: bool
+    ) -> None:
+        measured = None if gave_model else kept.record
+        self._opened().record_round(facts, RoundStatus.NO_RESULT, measured)
+        self.recorded_round = facts.server_round
 
     def record_drift(
-        self, findings: Sequence[DriftFinding], made: RoundVersion | None
+        self,
+        server_round: int,
+        findings: Sequence[DriftFinding],
+        made: RoundVersion | None,
     ) -> None:
         """Keep findings of drift, beside the version of the round that showed them."""
-        with self._tolerate("record what drifts"):
-            version = made.record if made is not None else None
-            self._opened().record_drift(findings, version)
+        version = made.record if made is not None else None
+        self._attempt(
+            "record what drifts",
+            lambda: self._opened().record_drift(findings, version),
+            (self._attempt.places.database,),
+            server_round,
+        )
 
     def attach_metrics(
         self,
@@ -149,6 +188,11 @@ class RoundRegistration:
         if server_round == 0 or server_round != self.recorded_round:
             return
         version = measured.record if measured is not None else None
-        what = f"record the {source.value} metrics of round {server_round}"
-        with self._tolerate(what):
-            self._opened().record_metrics(server_round, source, metrics, version)
+        self._attempt(
+            f"record the {source.value} metrics of round {server_round}",
+            lambda: self._opened().record_metrics(
+                server_round, source, metrics, version
+            ),
+            (self._attempt.places.database,),
+            server_round,
+        )

@@ -7,61 +7,83 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from enum import IntEnum
 
+from flwr_registry.errors import WriteTimeoutError
 from flwr_registry.strategy.tolerance import LOGGER
+from flwr_registry.strategy.waiting import is_writing, wait_aloud, write_in_this_thread
 
-__all__ = ["BackgroundWriter", "Job", "RoundWriter", "SyncWriter"]
-
-Job = Callable[[], None]
+__all__ = ["Awaited", "BackgroundWriter", "Job"]
 
 _IDLE_SECONDS = 30.0
+_BRIEF_SECONDS = 1.0
+_MARGIN_SECONDS = 1.0
 
 
-class RoundWriter(Protocol):
-    """Does jobs one after another, in the order in which they are given."""
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of work.
 
-    def submit(self, job: Job) -> None:
-        """Take a job; raise what a former one raised."""
+    Attributes
+    ----------
+    action : str
+        What it does, to complete "could not".
+    """
 
-    def wait(self) -> float:
-        """Wait until all jobs are done; return the seconds that took."""
-
-    def drain(self) -> float:
-        """Wait, and raise what a job raised."""
+    action: str
+    work: Callable[[], object]
 
 
-class SyncWriter:
-    """Does each job at once, in the thread that gives it."""
+class Awaited(IntEnum):
+    """Who waits until all jobs are done."""
 
-    def submit(self, job: Job) -> None:
-        """Do a job; what it raises is raised here."""
-        job()
-
-    def wait(self) -> float:
-        """Return: nothing is ever left to do."""
-        return 0.0
-
-    def drain(self) -> float:
-        """Return: nothing is ever left to do."""
-        return 0.0
+    BY_NOBODY = 0
+    BY_ALL_ELSE = 1
+    BY_NEXT_MODEL = 2
 
 
 class BackgroundWriter:
     """Does jobs in a thread of its own, which ends when it has been idle for a while.
 
     What a job raises is kept, and raised by the next call of `submit` or `drain`; the
-    jobs after it are done nevertheless, so that what they save is not lost.
+    jobs after it are done nevertheless, so that what they save is not lost. A job that
+    does not end holds up those after it, but nobody waits for it longer than a while.
+
+    Parameters
+    ----------
+    timeout_seconds : float
+        How long anybody waits for a job.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_seconds: float) -> None:
         # The lock inside is reentrant: Flower's exit handlers wait for the writer in a
         # signal handler, whose thread may hold it.
         self._changed = threading.Condition()
+        # What gives up at the deadline may need a moment to say so.
+        self._patience_seconds = timeout_seconds + _MARGIN_SECONDS
         self._jobs: deque[Job] = deque()
         self._thread: threading.Thread | None = None
-        self._is_working = False
+        self._job: Job | None = None
+        self._job_began = 0.0
+        self._overdue: Job | None = None
+        self._waiting: list[Awaited] = []
         self._error: BaseException | None = None
+
+    @property
+    def awaited(self) -> Awaited:
+        """Who waits."""
+        return max(self._waiting, default=Awaited.BY_NOBODY)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all jobs are done."""
+        return not self._jobs and self._job is None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it is in a job for which somebody has waited in vain."""
+        return self._job is not None and self._overdue is self._job
 
     def submit(self, job: Job) -> None:
         """Take a job.
@@ -72,35 +94,90 @@ class BackgroundWriter:
             What a former job raised, once; then the job is not taken.
         """
         self._raise_error()
+        self.put(job)
+
+    def put(self, job: Job) -> None:
+        """Take a job, whatever became of former ones."""
         with self._changed:
             self._jobs.append(job)
             if self._thread is None:
                 self._start()
             self._changed.notify_all()
 
-    def wait(self) -> float:
-        """Wait until all jobs are done; a job that waits for itself does not."""
-        if threading.current_thread() is self._thread:
-            return 0.0
-        began = time.perf_counter()
-        with self._changed:
-            self._changed.wait_for(self._is_done)
-        return time.perf_counter() - began
+    def wait(
+        self,
+        awaited: Awaited = Awaited.BY_ALL_ELSE,
+        *,
+        at_most_seconds: float | None = None,
+    ) -> float:
+        """Wait until all jobs are done; work that is a writer's own does not.
 
-    def drain(self) -> float:
-        """Wait until all jobs are done.
+        Parameters
+        ----------
+        at_most_seconds : float, optional
+            How long; by default a little longer than an operation may take, and only
+            for a moment where somebody has waited in vain for the same job.
+
+        Returns
+        -------
+        float
+            How many seconds that took.
 
         Raises
         ------
-        BaseException
-            What one of them raised, once.
+        WriteTimeoutError
+            When the time is over.
         """
-        seconds = self.wait()
-        self._raise_error()
-        return seconds
+        if is_writing():
+            return 0.0
+        began = time.monotonic()
+        with self._changed:
+            self._waiting.append(awaited)
+            self._changed.notify_all()
+            try:
+                limit = self._limit(at_most_seconds)
+                is_done = wait_aloud(
+                    self._changed, lambda: self.is_idle, limit, self._described
+                )
+            finally:
+                self._waiting.remove(awaited)
+            if not is_done:
+                self._overdue = self._job
+                raise WriteTimeoutError(
+                    f"{self._described()}, and training waits no longer: raise "
+                    "timeout_seconds if storage or database is only slow"
+                )
+        return time.monotonic() - began
 
-    def _is_done(self) -> bool:
-        return not self._jobs and not self._is_working
+    def drain(
+        self,
+        awaited: Awaited = Awaited.BY_ALL_ELSE,
+        *,
+        at_most_seconds: float | None = None,
+    ) -> float:
+        """Wait as `wait` does, and raise what a job raised, once."""
+        try:
+            return self.wait(awaited, at_most_seconds=at_most_seconds)
+        finally:
+            self._raise_error()
+
+    def pause(self, seconds: float) -> None:
+        """Let a job rest for a time; less when somebody begins to wait for it."""
+        with self._changed:
+            before = self.awaited
+            self._changed.wait_for(lambda: self.awaited > before, seconds)
+
+    def _limit(self, at_most_seconds: float | None) -> float:
+        limit = self._patience_seconds
+        if at_most_seconds is not None:
+            limit = min(limit, at_most_seconds)
+        return min(limit, _BRIEF_SECONDS) if self.is_overdue else limit
+
+    def _described(self) -> str:
+        job = self._job
+        if job is None:
+            return "the writer has not begun yet"
+        return f"to {job.action} takes {time.monotonic() - self._job_began:.0f} s"
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None
@@ -113,30 +190,44 @@ class BackgroundWriter:
         self._thread = threading.Thread(
             target=self._work, name="flwr-registry-writer", daemon=True
         )
-        atexit.register(self.wait)
+        atexit.register(self._wait_at_exit)
         self._thread.start()
 
+    def _wait_at_exit(self) -> None:
+        try:
+            self.wait()
+        except WriteTimeoutError as error:
+            LOGGER.warning(
+                "registry: the process ends before all is written: %s", error
+            )
+
     def _work(self) -> None:
+        write_in_this_thread()
         while (job := self._next()) is not None:
             self._do(job)
             del job
             with self._changed:
-                self._is_working = False
+                self._job = self._overdue = None
                 self._changed.notify_all()
 
     def _next(self) -> Job | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs, _IDLE_SECONDS)
-            if self._jobs:
-                self._is_working = True
-                return self._jobs.popleft()
-            atexit.unregister(self.wait)
-            self._thread = None
+            # A signal handler that submits within a submit may start a second thread;
+            # then too one job is done at a time.
+            self._changed.wait_for(
+                lambda: self._jobs and self._job is None, _IDLE_SECONDS
+            )
+            if self._jobs and self._job is None:
+                self._job, self._job_began = self._jobs.popleft(), time.monotonic()
+                return self._job
+            if threading.current_thread() is self._thread:
+                atexit.unregister(self._wait_at_exit)
+                self._thread = None
             return None
 
     def _do(self, job: Job) -> None:
         try:
-            job()
+            job.work()
         except BaseException as error:
             if self._error is None:
                 self._error = error

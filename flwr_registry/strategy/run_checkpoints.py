@@ -45,32 +45,33 @@ class RunCheckpoints:
         self._manager: CheckpointManager | None = None
         self._told: set[str] = set()
 
-    def save(
-        self, ended: EndedRound, rounds: Mapping[int, FinishedRound], *, due: bool
-    ) -> bool:
-        """Write the checkpoint of a round.
+    def is_worth(self, ended: EndedRound, *, due: bool) -> bool:
+        """Tell whether a checkpoint of a round is to be written.
 
         One that is not due is written where it costs a manifest alone: the model is a
         version's bytes, and the strategy carries no arrays. It stands until the next,
         so that a strategy without state goes on from its last version.
+        """
+        state, version = ended.state, ended.model.version.record
+        if state is None or (version is None and ended.model.weights is None):
+            return False
+        return due or (version is not None and not state.arrays)
+
+    def save(
+        self, ended: EndedRound, rounds: Mapping[int, FinishedRound], *, due: bool
+    ) -> None:
+        """Write the checkpoint of a round that is worth one.
 
         Parameters
         ----------
         rounds : mapping
             What became of each round up to this one.
-
-        Returns
-        -------
-        bool
-            False when nothing was written.
         """
         state, version = ended.state, ended.model.version.record
         # A version's bytes are not written again.
         weights = stored_weights_of(version) if version else ended.model.weights
-        if state is None or weights is None:
-            return False
-        if not (due or (version and not state.arrays)):
-            return False
+        assert state is not None
+        assert weights is not None
         self._tell(log_left_out, state.left_out)
         self._tell(log_late_objects, state.late)
         provenance = self._ledger.provenance
@@ -94,7 +95,6 @@ class RunCheckpoints:
             registry=self._ledger.database,
         )
         self._opened().save(content, interim=not due)
-        return True
 
     def rounds(self) -> list[int]:
         """List the rounds that have a checkpoint."""

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from flwr_registry.checkpointing import CheckpointContent
-from flwr_registry.records import DriftFinding, MetricSource, RoundFacts, RunProvenance
+from flwr_registry.errors import DatabaseError, RegistryError, StorageError
+from flwr_registry.records import (
+    DriftFinding,
+    MetricSource,
+    ModelVersion,
+    RoundFacts,
+    RunProvenance,
+)
 from flwr_registry.registry import ModelRegistry
-from flwr_registry.strategy.drift_rollback import RestoredModel, go_back
+from flwr_registry.strategy.breaker import Breaker
+from flwr_registry.strategy.drift_rollback import RestoredModel, go_back, read_earlier
+from flwr_registry.strategy.hand_over import HandOver
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.round_ending import RoundEnding
-from flwr_registry.strategy.round_log import log_promotion, log_summary, log_wait
+from flwr_registry.strategy.round_log import log_promotion, log_summary
 from flwr_registry.strategy.round_registration import JudgedRound, RoundRegistration
 from flwr_registry.strategy.round_snapshot import EndedRound
-from flwr_registry.strategy.round_writer import (
-    BackgroundWriter,
-    RoundWriter,
-    SyncWriter,
-)
+from flwr_registry.strategy.round_writer import BackgroundWriter
 from flwr_registry.strategy.run_checkpoints import RunCheckpoints
 from flwr_registry.strategy.run_history import RoundVersion, RunHistory
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.run_promotion import take_out_of_production
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.tolerance import Tolerance
+from flwr_registry.strategy.verdict import Consequence
+from flwr_registry.strategy.write_attempts import Places, WriteAttempts
 
 __all__ = ["RunJobs"]
 
-_NOTABLE_SECONDS = 0.1
+Result = TypeVar("Result")
 
 
 class RunJobs:
@@ -61,14 +68,23 @@ class RunJobs:
         self._ledger: RunLedger | None = None
         self._checkpoints: RunCheckpoints | None = None
         self._history = RunHistory()
-        self._registration = RoundRegistration(tolerate, self._history, self._opened)
-        self._ending = RoundEnding(
-            options, tolerate, self._history, self._opened_places
+        places = Places(
+            Breaker("storage", StorageError, lambda: self._opened().probe_storage()),
+            Breaker("database", DatabaseError, lambda: self._opened().probe_database()),
         )
-        self._writer: RoundWriter = (
-            BackgroundWriter()
-            if in_background and options.durability == "background"
-            else SyncWriter()
+        writer = BackgroundWriter(options.timeout_seconds)
+        self._attempt = WriteAttempts(tolerate, writer, places, options.timeout_seconds)
+        self._registration = RoundRegistration(
+            self._attempt, self._history, self._opened
+        )
+        self._ending = RoundEnding(
+            options, self._attempt, self._history, self._opened_places
+        )
+        self._hand_over = HandOver(
+            writer,
+            tolerate,
+            lambda: places.any_down,
+            waits_for_each=not in_background or options.durability == "sync",
         )
 
     def open(self, provenance: RunProvenance) -> RunLedger:
@@ -83,13 +99,30 @@ class RunJobs:
         self._checkpoints = RunCheckpoints(self._options, self._class_chain, ledger)
         self._ledger = ledger
         if isinstance(self._options.registry, ModelRegistry):
-            self._options.registry.pending_writes.append(self._writer.wait)
+            self._options.registry.pending_writes.append(self._hand_over.wait)
         return ledger
 
     def go_on_after(self, content: CheckpointContent) -> None:
         """Take the rounds of a checkpoint for done."""
         self._history.rounds.update(content.rounds)
         self._registration.recorded_round = content.server_round
+
+    def ask(self, action: str, work: Callable[[], Result]) -> Result:
+        """Have the database asked for something, in time.
+
+        Raises
+        ------
+        WriteTimeoutError
+            When it does not answer in time.
+        Exception
+            What it raises.
+        """
+        needs = (self._attempt.places.database,)
+        server_round = self._registration.recorded_round
+        return self._hand_over.ask(
+            action,
+            lambda: self._attempt.until_done(action, work, needs, server_round),
+        )
 
     def register(self, judged: JudgedRound) -> None:
         """Have a round's model stored and registered.
@@ -99,8 +132,15 @@ class RunJobs:
         Exception
             What a former job raised, by the user's option; so do the other methods.
         """
-        self.finish_round(judged.facts.server_round)
-        self._writer.submit(partial(self._registration.register, judged))
+        action = f"register the model of round {judged.facts.server_round}"
+        if self._hand_over.takes(judged.facts.server_round, action):
+            self._hand_over.submit(action, partial(self._registration.register, judged))
+        else:
+            self._leave_out(
+                judged.facts,
+                gave_model=judged.consequence is Consequence.GO_ON,
+                privacy=judged.privacy,
+            )
 
     def register_without_model(
         self,
@@ -111,14 +151,36 @@ class RunJobs:
         privacy: tuple[float, float] | None,
     ) -> None:
         """Have a round registered that gave no version."""
-        self._writer.submit(
+        action = f"record round {facts.server_round}"
+        if not self._hand_over.takes(facts.server_round, action):
+            self._leave_out(facts, gave_model=gave_model, privacy=privacy)
+            return
+        self._hand_over.submit(
+            action,
             partial(
                 self._registration.register_without_model,
                 facts,
                 kept,
                 gave_model=gave_model,
                 privacy=privacy,
-            )
+            ),
+        )
+
+    def _leave_out(
+        self,
+        facts: RoundFacts,
+        *,
+        gave_model: bool,
+        privacy: tuple[float, float] | None,
+    ) -> None:
+        self._hand_over.submit(
+            f"leave out round {facts.server_round}",
+            partial(
+                self._registration.leave_out,
+                facts,
+                gave_model=gave_model,
+                privacy=privacy,
+            ),
         )
 
     def attach_metrics(
@@ -129,21 +191,28 @@ class RunJobs:
         measured: RoundVersion | None,
     ) -> None:
         """Have metrics attached to a round and the version that they measured."""
-        self._writer.submit(
+        self._hand_over.submit(
+            f"record metrics of round {server_round}",
             partial(
                 self._registration.attach_metrics,
                 server_round,
                 source,
                 metrics,
                 measured,
-            )
+            ),
         )
 
     def record_drift(
-        self, findings: Sequence[DriftFinding], made: RoundVersion | None
+        self,
+        server_round: int,
+        findings: Sequence[DriftFinding],
+        made: RoundVersion | None,
     ) -> None:
         """Have findings of drift kept."""
-        self._writer.submit(partial(self._registration.record_drift, findings, made))
+        self._hand_over.submit(
+            "record what drifts",
+            partial(self._registration.record_drift, server_round, findings, made),
+        )
 
     def go_back(
         self, left: Set[int], port: StrategyPort, tensor_type: str
@@ -160,51 +229,77 @@ class RunJobs:
         ResumeError, RegistryError
             When there is none, or it cannot be read.
         """
-        self._writer.wait()
-        ledger, checkpoints = self._opened_places()
-        restored = go_back(
-            left, self._history.rounds, ledger, checkpoints, port, tensor_type
+        carries_arrays = bool(port.export_state().arrays)
+        earlier = self.ask(
+            "read the model before the drift",
+            lambda: read_earlier(
+                left,
+                self._history.rounds,
+                *self._opened_places(),
+                carries_arrays=carries_arrays,
+            ),
         )
+        restored = go_back(earlier, port, tensor_type)
         with self._tolerate("take drifted versions out of production"):
-            served = take_out_of_production(ledger.registry, ledger.provenance, left)
+            served = self.ask(
+                "take drifted versions out of production",
+                partial(self._take_out_of_production, left),
+            )
             if served is not None:
                 log_promotion(served, ())
         return restored
 
+    def _take_out_of_production(self, left: Set[int]) -> ModelVersion | None:
+        ledger = self._opened()
+        return take_out_of_production(ledger.registry, ledger.provenance, left)
+
     def end(self, ended: EndedRound) -> None:
         """Have done what follows when a round is over."""
-        self._writer.submit(partial(self._ending.end, ended))
+        action = f"end round {ended.server_round}"
+        if self._hand_over.has_room(ended.server_round):
+            self._hand_over.submit(action, partial(self._ending.end, ended))
+        else:
+            self._hand_over.submit(
+                action, partial(self._ending.leave_out, due=ended.due)
+            )
 
     def finish_round(self, server_round: int) -> None:
         """Wait until all that was handed over is written."""
-        seconds = self._writer.drain()
-        if seconds > _NOTABLE_SECONDS:
-            log_wait(server_round, seconds)
+        self._hand_over.finish_round(server_round)
 
     def finish(self) -> None:
         """Wait until all is written, and raise what went wrong."""
-        self._writer.drain()
+        self._hand_over.finish()
 
     def wait(self) -> None:
         """Wait until all is written, whatever became of it."""
-        self._writer.wait()
+        self._hand_over.wait()
 
     def interrupted(self) -> None:
         """Save the last finished round, if it is not saved, before the process ends."""
-        self._writer.wait()
-        self._ending.interrupted()
+        if self._ledger is None:
+            return
+        self._hand_over.do_last(
+            "save the last finished round", self._ending.interrupted
+        )
 
     def close(self) -> None:
         """Say what was registered, and let go of database and storage."""
-        self._writer.wait()
         if self._ledger is None:
             return
         if isinstance(self._options.registry, ModelRegistry):
-            self._options.registry.pending_writes.remove(self._writer.wait)
+            self._options.registry.pending_writes.remove(self._hand_over.wait)
+        # In the writer's thread: it may still be in a job that needs them.
+        self._hand_over.do_last("end the run", partial(self._close, self._ledger))
+
+    def _close(self, ledger: RunLedger) -> None:
         log_summary(
-            self._ledger.provenance, self._history.versions, self._tolerate.troubles
+            ledger.provenance,
+            self._history.versions,
+            self._attempt.missing,
+            self._tolerate.troubles,
         )
-        self._ledger.close()
+        ledger.close()
 
     def _opened_places(self) -> tuple[RunLedger, RunCheckpoints]:
         ledger = self._opened()
@@ -213,5 +308,5 @@ class RunJobs:
 
     def _opened(self) -> RunLedger:
         if self._ledger is None:
-            raise RuntimeError("the registry could not be opened when the run began")
+            raise RegistryError("the registry could not be opened when the run began")
         return self._ledger

@@ -25,7 +25,7 @@ from flwr_registry.registry import (
     ModelRegistry,
     resolve_places,
 )
-from flwr_registry.storage import StorageBackend, storage_from_url
+from flwr_registry.storage import StorageBackend, bounded_storage, storage_from_url
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.resume_checks import check_initial
 from flwr_registry.strategy.resume_point import ResumePoint, find_resume_point
@@ -94,8 +94,31 @@ class RunLedger:
         self.resumed = point.without_bytes() if point is not None else None
         return point
 
+    def tell_places(self) -> None:
+        """Log where storage and database are, and where the run goes on from."""
+        log_places(self.provenance, self.database, self.storage.url)
+        if self.resumed is not None:
+            log_resume(self.resumed, self.provenance)
+
+    def probe_storage(self) -> None:
+        """Ask the storage for something that costs little."""
+        next(iter(self.storage.list(f"checkpoints/{self.provenance.name}")), None)
+
+    def probe_database(self) -> None:
+        """Ask the database for something that costs little.
+
+        It may take for ever, beside whatever else is done with this ledger.
+        """
+        given = self._options.registry
+        known = given if isinstance(given, ModelRegistry) else self._registry
+        if known is not None:
+            known.models()
+            return
+        with self._new_registry() as registry:
+            registry.models()
+
     def open(self) -> ModelVersion | None:
-        """Open storage and database and say where they are.
+        """Open the database and record that the run starts.
 
         Returns
         -------
@@ -105,11 +128,8 @@ class RunLedger:
         Raises
         ------
         RegistryError
-            When either cannot be opened.
+            When it cannot be opened.
         """
-        log_places(self.provenance, self.database, self.storage.url)
-        if self.resumed is not None:
-            log_resume(self.resumed, self.provenance)
         return self._resumed_version()
 
     def _resumed_version(self) -> ModelVersion | None:
@@ -257,15 +277,16 @@ class RunLedger:
         self._database_url = places.database.render_as_string(hide_password=False)
         self.database = places.shown_database_url
         storage = places.storage
-        return storage_from_url(storage) if isinstance(storage, str) else storage
+        seconds = self._options.timeout_seconds
+        if isinstance(storage, str):
+            return storage_from_url(storage, seconds)
+        return bounded_storage(storage, seconds)
 
     def _opened_registry(self) -> ModelRegistry:
         if self._registry is None:
             given = self._options.registry
             self._registry = (
-                given
-                if isinstance(given, ModelRegistry)
-                else ModelRegistry(self._database_url, self.storage)
+                given if isinstance(given, ModelRegistry) else self._new_registry()
             )
         return self._registry
 
@@ -274,6 +295,13 @@ class RunLedger:
         if self._run is None:
             self._run = self._started_run(registry)
         return registry, self._run
+
+    def _new_registry(self) -> ModelRegistry:
+        return ModelRegistry(
+            self._database_url,
+            self.storage,
+            timeout_seconds=self._options.timeout_seconds,
+        )
 
     def _started_run(self, registry: ModelRegistry) -> Run:
         if self.resumed is None:

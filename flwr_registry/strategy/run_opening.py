@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -58,9 +59,18 @@ class RunOpening:
         self._left_early: CheckpointContent | None = None
 
     def open(
-        self, ledger: RunLedger, options: RegistryOptions, tolerate: Tolerance
+        self,
+        ledger: RunLedger,
+        options: RegistryOptions,
+        tolerate: Tolerance,
+        ask: Callable[[str, Callable[[], Any]], Any],
     ) -> None:
         """Open storage and database.
+
+        Parameters
+        ----------
+        ask : callable
+            Has the database asked for something, in time.
 
         Raises
         ------
@@ -71,8 +81,9 @@ class RunOpening:
             self._find_replay(ledger, options)
         version, refusal = None, None
         with tolerate("open the registry"):
+            ledger.tell_places()
             try:
-                version = ledger.open()
+                version = ask("open the registry", ledger.open)
             except ResumeError as error:
                 refusal = error
         if refusal is not None:
@@ -80,7 +91,8 @@ class RunOpening:
         if self.replay is not None:
             self.model.version.record = version
         elif options.initial is not None:
-            self._start_from(ledger, ledger.initial_version())
+            initial = ask("find the initial version", ledger.initial_version)
+            self._start_from(ledger, initial)
 
     def check_given(self, fingerprint: str) -> None:
         """Refuse to resume when the app gives a model of another architecture."""

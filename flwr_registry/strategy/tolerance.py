@@ -29,6 +29,7 @@ class Tolerance:
     def __init__(self, on_error: str) -> None:
         self._raises = on_error == "raise"
         self.troubles: list[str] = []
+        self._counted: Exception | None = None
 
     @contextmanager
     def __call__(self, action: str) -> Iterator[None]:
@@ -42,8 +43,11 @@ class Tolerance:
         try:
             yield
         except Exception as error:
-            self.troubles.append(f"{action}: {error}")
+            # What is raised by one block passes through those around it.
+            if error is not self._counted:
+                self.troubles.append(f"{action}: {error}")
             if self._raises:
+                self._counted = error
                 raise
             LOGGER.warning(
                 "registry: could not %s: %s (%s). Training goes on.",

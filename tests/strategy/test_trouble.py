@@ -52,6 +52,7 @@ def run(api, rounds=4, after_round=None, trouble=None, **options):
     def wrap(strategy):
         if trouble is not None:
             strategy = TroubleBetweenRounds(after_round, trouble).wrap(strategy)
+        options.setdefault("timeout_seconds", 1)
         return RegistryStrategy(strategy, model="digits", **options)
 
     return play(find(f"{api}-FedAdam"), Play(wrap=wrap, rounds=rounds))
@@ -117,7 +118,8 @@ def test_a_full_disk(api, durability, database, small_disk, caplog):
 
 
 @BOTH
-def test_a_full_disk_that_has_room_again(api, database, small_disk):
+def test_a_full_disk_that_has_room_again(api, database, small_disk, caplog):
+    caplog.set_level(logging.INFO, "flwr")
     ballast = small_disk / "ballast"
 
     class Filled(LocalStorage):
@@ -138,9 +140,9 @@ def test_a_full_disk_that_has_room_again(api, database, small_disk):
     with ModelRegistry(database, storage) as registry:
         run(api, registry=registry, checkpoint_every=100, rounds=6)
         versions = registry.list("digits")[::-1]
-    assert [each.server_round for each in versions] == [1, 2, 5, 6]
-    assert [each.version for each in versions] == ["1.0.0", "1.1.0", "1.2.0", "1.3.0"]
-    assert versions[2].parent_version == "1.1.0"
+    assert [each.server_round for each in versions] == [1, 2, 3, 4, 5, 6]
+    assert versions[3].parent_version == "1.2.0"
+    assert "could register the model of round 3 at try" in caplog.text
 
 
 @BOTH
@@ -257,7 +259,8 @@ def test_a_storage_whose_saves_are_lost_half_way_shows_nothing(database):
     with ModelRegistry(database, storage) as registry:
         run("message", registry=registry, checkpoint_every=100)
         versions = registry.list("digits")[::-1]
-        assert [each.server_round for each in versions] == [1, 3, 4]
+        assert [each.server_round for each in versions] == [1, 2, 3, 4]
         for each in versions:
             registry.load(each.reference)
-    assert len(list(storage.list("models"))) == 3
+    assert storage.saves >= 5  # one of them again
+    assert len(list(storage.list("models"))) == 4
