@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from flwr_registry.bounded_calls import MOST_UNANSWERED
 from flwr_registry.registry.database.database_errors import (
     driver_needed,
+    sockets_translated,
     timed_out,
     translated,
 )
@@ -128,9 +129,11 @@ class AsyncDatabase:
         transaction: Transaction,
         work: Callable[[Session], Result],
     ) -> Result:
+        seconds = self._settings.timeout_seconds
         with (
             transaction.under_way(),
-            translated(self.place, self._settings.timeout_seconds, transaction),
+            sockets_translated(self.place, seconds, transaction),
+            translated(self.place, seconds, transaction),
         ):
             async with AsyncSession(engine, expire_on_commit=False) as session:
                 return await session.run_sync(transact, work, transaction)

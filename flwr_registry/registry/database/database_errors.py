@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 from flwr_registry.errors import DatabaseError, DatabaseTimeoutError
 from flwr_registry.registry.database.transactions import Transaction
 
-__all__ = ["driver_needed", "timed_out", "translated"]
+__all__ = ["driver_needed", "sockets_translated", "timed_out", "translated"]
 
 # By the beginning of SQLite's own name of the error.
 _SQLITE_ADVICE = {
@@ -89,11 +89,24 @@ def translated(
         raise DatabaseError(f"the database {place} needs a driver: {error}") from error
     except SQLAlchemyError as error:
         raise DatabaseError(f"the database {place} failed: {error}") from error
+
+
+@contextmanager
+def sockets_translated(
+    place: str, timeout_seconds: float, transaction: Transaction
+) -> Iterator[None]:
+    """Raise `DatabaseError` for what asyncpg lets through from its sockets.
+
+    Parameters as for `translated`.
+    """
+    try:
+        yield
     except TimeoutError as error:
-        raise timed_out(place, timeout_seconds) from error
+        raise timed_out(
+            place, timeout_seconds, transaction.may_have_committed
+        ) from error
     except OSError as error:
-        # asyncpg lets the errors of sockets through as they are.
-        in_doubt = transaction is not None and transaction.may_have_committed
+        in_doubt = transaction.may_have_committed
         raise DatabaseError(
             f"the database {place} cannot be reached: check the server, the network "
             f"and the URL ({error}){_IN_DOUBT if in_doubt else ''}",

@@ -34,6 +34,8 @@ _DRIVERS = {
 # Firewalls forget connections that were idle for some minutes.
 _MOST_AGE_SECONDS = 180
 _MOST_CONNECT_SECONDS = 10
+# Some drivers count milliseconds in 32 bits, and cannot wait for infinity.
+_MOST_SECONDS = 7 * 24 * 3600.0
 _MOST_PING_SECONDS = 5
 
 WRITER_OPTIONS: dict[str, Any] = {_BEGIN: "BEGIN IMMEDIATE"}
@@ -71,11 +73,21 @@ class EngineSettings:
         *,
         awaited: bool,
     ) -> EngineSettings:
-        """Choose the driver for a URL that names the kind of database."""
+        """Choose the driver for a URL that names the kind of database.
+
+        Raises
+        ------
+        ValueError
+            For a timeout that leaves no time.
+        """
         if not timeout_seconds > 0:
             raise ValueError(f"timeout_seconds is {timeout_seconds}: give more than 0")
         driver = _DRIVERS[url.get_backend_name()][awaited]
-        return cls(url.set(drivername=driver), lock_timeout_seconds, timeout_seconds)
+        return cls(
+            url.set(drivername=driver),
+            lock_timeout_seconds,
+            min(timeout_seconds, _MOST_SECONDS),
+        )
 
     def transaction(self, *, writes: bool) -> Transaction:
         """Return a transaction that is about to begin."""

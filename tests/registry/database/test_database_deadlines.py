@@ -201,15 +201,16 @@ def test_closing(proxy, database, fault):
 def test_work_that_takes_too_long_is_undone(proxy, database):
     def dawdle(session):
         insert(session)
-        time.sleep(TIMEOUT_SECONDS + 1)
+        time.sleep(TIMEOUT_SECONDS + 0.3)
 
     with fails_in_time(Mode.STALL):
         database.write(dawdle)
-    time.sleep(1.5)
+    time.sleep(0.5)
     assert works_again(proxy, database)
     assert database.read(count) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_connected", [False, True])
 def test_a_frozen_server(proxy, database, database_url, is_connected):
     if is_connected:
@@ -223,6 +224,7 @@ def test_a_frozen_server(proxy, database, database_url, is_connected):
     assert works_again(proxy, database)
 
 
+@pytest.mark.slow
 def test_a_server_that_freezes_in_a_transaction(proxy, database, database_url):
     def insert_when_frozen(session):
         insert(session, "first")
@@ -233,3 +235,20 @@ def test_a_server_that_freezes_in_a_transaction(proxy, database, database_url):
         database.write(insert_when_frozen)
     assert works_again(proxy, database)
     assert database.read(count) == 1
+
+
+def test_an_error_of_the_work_is_not_taken_for_the_databases(database):
+    def fail(_session):
+        raise FileNotFoundError("a file of the work")
+
+    if isinstance(database, Awaited):
+        pytest.skip("asyncpg's own errors of sockets are OSErrors too")
+    with pytest.raises(FileNotFoundError):
+        database.read(fail)
+
+
+def test_no_limit_is_a_long_one(proxied):
+    opened = Blocking(make_url(proxied[1]), timeout_seconds=float("inf"))
+    assert opened.read(count) == 0
+    opened.write(insert)
+    opened.end()
