@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from contextvars import Context, copy_context
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 __all__ = ["MOST_UNANSWERED", "BoundedCalls", "UnansweredCall"]
 
 Result = TypeVar("Result")
 
-MOST_UNANSWERED = 16
+MOST_UNANSWERED = 8
 """How many calls to one place may be left behind, still running."""
 
-_IDLE_SECONDS = 10.0
+_IDLE_SECONDS = 5.0
 
 
 class UnansweredCall(Exception):
@@ -28,23 +28,29 @@ class UnansweredCall(Exception):
 
 
 class BoundedCalls:
-    """Calls to one place, each waited for only so long.
+    """Calls to one place on daemon threads, each waited for only so long.
 
-    While `MOST_UNANSWERED` still run that nobody waits for, the next one is refused
-    at once: a disk that is gone for hours must not collect threads.
+    The thread of a call that nobody waits for any more is left alone: it ends when the
+    call does, and keeps no process alive. While `MOST_UNANSWERED` are left so, the next
+    call is refused at once: a disk that is gone for hours must not collect threads.
+
+    Parameters
+    ----------
+    name : str
+        Of the threads.
     """
 
-    def __init__(self) -> None:
-        self._unanswered: set[_Call] = set()
-        self._lock = threading.Lock()
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._reset()
 
     def run(
         self,
         work: Callable[[], Result],
-        seconds: float,
+        waits: Iterable[float],
         give_up: Callable[[], object],
         *,
-        early: tuple[float, Callable[[], object]] | None = None,
+        drop: Callable[[Result], object] | None = None,
     ) -> Result:
         """Return what `work` returns, or raise what it raises.
 
@@ -52,59 +58,100 @@ class BoundedCalls:
         ----------
         work : callable
             Runs in another thread, in the context variables of this one.
-        seconds : float
-            How long to wait for it.
+        waits : iterable of float
+            Seconds to wait for it, one piece after another.
         give_up : callable
-            Called when it did not return by then, or the caller was interrupted; shall
-            break off what it waits for, and must not wait itself.
-        early : tuple of float and callable, optional
-            Called after so many seconds, if it has not returned by then.
+            Called when nobody waits any more, because the time is over or the caller
+            was interrupted. May break off what the call waits for; must not wait.
+        drop : callable, optional
+            Given a result that comes later than that.
 
         Raises
         ------
         UnansweredCall
             When it did not return within its time, or too many earlier calls have not.
         """
-        if len(self._unanswered) >= MOST_UNANSWERED:
+        if os.getpid() != self._process:
+            # A fork has none of the threads.
+            self._reset()
+        if self._unanswered >= MOST_UNANSWERED:
             raise UnansweredCall(f"{MOST_UNANSWERED} calls are still unanswered")
-        call = _Call(work, copy_context(), self._end)
-        _begin(call)
+        call = _Call(work, drop)
+        self._begin(call)
         try:
-            call.wait(seconds, early)
+            call.wait(waits)
         finally:
-            # An interrupt from the keyboard ends the waiting too.
             was_left = self._leave(call)
             if was_left:
                 give_up()
         if was_left:
             raise UnansweredCall
-        result: Result = call.outcome()
-        return result
+        return call.outcome()
 
-    def _leave(self, call: _Call) -> bool:
+    def _reset(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._idle: list[SimpleQueue[_Call[Any]]] = []
+        self._unanswered = 0
+
+    def _begin(self, call: _Call[Any]) -> None:
+        with self._lock:
+            # The one that worked last: libraries keep connections for each thread.
+            inbox = self._idle.pop() if self._idle else None
+        if inbox is None:
+            inbox = SimpleQueue()
+            thread = threading.Thread(
+                target=self._serve, args=(inbox,), name=self._name, daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:
+                # The interpreter ends, or no thread is left: late is better than lost.
+                call.perform()
+                call.finish()
+                return
+        inbox.put(call)
+
+    def _leave(self, call: _Call[Any]) -> bool:
         """Stop waiting for a call, unless it has ended meanwhile."""
         with self._lock:
-            if not call.is_finished:
-                self._unanswered.add(call)
-            return not call.is_finished
+            call.is_left = not call.is_finished
+            self._unanswered += call.is_left
+            return call.is_left
 
-    def _end(self, call: _Call) -> None:
-        with self._lock:
-            call.is_finished = True
-            self._unanswered.discard(call)
+    def _serve(self, inbox: SimpleQueue[_Call[Any]]) -> None:
+        while (call := self._next(inbox)) is not None:
+            call.perform()
+            with self._lock:
+                call.is_finished = True
+                self._unanswered -= call.is_left
+                # Before its caller goes on, so that the next call finds the thread.
+                self._idle.append(inbox)
+            call.finish()
+            del call
+
+    def _next(self, inbox: SimpleQueue[_Call[Any]]) -> _Call[Any] | None:
+        try:
+            return inbox.get(timeout=_IDLE_SECONDS)
+        except Empty:
+            with self._lock:
+                if inbox in self._idle:
+                    self._idle.remove(inbox)
+                    return None
+            return inbox.get()
 
 
-class _Call:
+class _Call(Generic[Result]):
     def __init__(
-        self, work: Callable[[], Any], context: Context, end: Callable[[_Call], None]
+        self, work: Callable[[], Result], drop: Callable[[Result], object] | None
     ) -> None:
+        self.is_finished = self.is_left = False
         self._work = work
-        self._context = context
-        self._end = end
+        self._drop = drop
+        self._context = copy_context()
         self._done: SimpleQueue[None] = SimpleQueue()
-        self._result: Any = None
+        self._result: Result | None = None
         self._error: BaseException | None = None
-        self.is_finished = False
 
     def perform(self) -> None:
         """Do the work, in a thread that nobody needs to wait for."""
@@ -114,83 +161,30 @@ class _Call:
             self._error = error
 
     def finish(self) -> None:
-        """Tell whoever waits; the thread is free for the next call."""
-        self._end(self)
+        """Tell whoever waits; a result for which nobody does is dropped."""
+        self.is_finished = True
+        if self.is_left and self._error is None and self._drop is not None:
+            threading.Thread(
+                target=self._drop, args=(self._result,), daemon=True
+            ).start()
         self._done.put(None)
 
-    def wait(
-        self, seconds: float, early: tuple[float, Callable[[], object]] | None
-    ) -> None:
+    def wait(self, waits: Iterable[float]) -> None:
         """Wait for the end of the work, but not for longer."""
-        if early is not None and early[0] < seconds:
-            if self._ended_within(early[0]):
-                return
-            early[1]()
-            seconds -= early[0]
-        self._ended_within(seconds)
-
-    def outcome(self) -> Any:
-        """Return or raise what the work did."""
-        if self._error is None:
-            return self._result
-        try:
-            raise self._error
-        finally:
-            # The traceback would hold this frame, and with it the error, for ever.
-            self._error = None
-
-    def _ended_within(self, seconds: float) -> bool:
-        try:
-            self._done.get(timeout=seconds)
-        except Empty:
-            return False
-        return True
-
-
-class _Worker(threading.Thread):
-    """A thread that serves one call after another; it ends when it is not needed."""
-
-    def __init__(self) -> None:
-        super().__init__(name="flwr-registry-call", daemon=True)
-        self.calls: SimpleQueue[_Call] = SimpleQueue()
-
-    def run(self) -> None:
-        while (call := self._next()) is not None:
-            call.perform()
-            # Before its caller goes on, so that the next call finds it.
-            _idle.append(self)
-            call.finish()
-            del call
-
-    def _next(self) -> _Call | None:
-        while True:
+        for seconds in waits:
             try:
-                return self.calls.get(timeout=_IDLE_SECONDS)
+                self._done.get(timeout=seconds)
             except Empty:
-                try:
-                    _idle.remove(self)
-                except ValueError:
-                    # A caller has just taken it.
-                    continue
-                return None
-
-
-_idle: list[_Worker] = []
-if hasattr(os, "register_at_fork"):
-    # Threads do not live on in the child of a fork.
-    os.register_at_fork(after_in_child=_idle.clear)
-
-
-def _begin(call: _Call) -> None:
-    try:
-        worker = _idle.pop()
-    except IndexError:
-        worker = _Worker()
-        try:
-            worker.start()
-        except RuntimeError:
-            # The interpreter is ending, or no thread is left: late is better than lost.
-            call.perform()
-            call.finish()
+                continue
             return
-    worker.calls.put(call)
+
+    def outcome(self) -> Result:
+        """Return or raise what the work did."""
+        error, self._error = self._error, None
+        if error is None:
+            return cast(Result, self._result)
+        try:
+            raise error
+        finally:
+            # Its traceback holds this frame, which must not hold it in turn.
+            error = None

@@ -209,7 +209,7 @@ def test_few_operations_are_stuck_at_a_time(frozen):
             storage.exists("a")
     assert time.monotonic() - begin < MUCH_LATER / 2
     frozen.thawed.set()
-    eventually(lambda: not storage._threads._stuck)
+    eventually(lambda: not storage._threads._calls._unanswered)
     assert storage.exists("a")
     assert list(storage.list("")) == ["first"]
 
@@ -334,9 +334,7 @@ def test_nothing_that_failed_is_kept_alive():
 def test_the_same_thread_works_again_and_ends_when_there_is_no_work(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(
-        "flwr_registry.storage.operation_threads._IDLE_SECONDS", TIMEOUT
-    )
+    monkeypatch.setattr("flwr_registry.bounded_calls._IDLE_SECONDS", TIMEOUT)
     seen = set()
 
     class Watched(LocalStorage):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -70,7 +70,7 @@ class Database:
         self._reader = self._engine.execution_options(
             **READER_OPTIONS[url.get_backend_name()]
         )
-        self._calls = BoundedCalls()
+        self._calls = BoundedCalls("flwr-registry-database")
 
     @property
     def file(self) -> Path | None:
@@ -127,7 +127,7 @@ class Database:
         # Those that a server does not let go end with this process.
         with suppress(UnansweredCall):
             self._calls.run(
-                self._engine.dispose, self._settings.timeout_seconds, lambda: None
+                self._engine.dispose, [self._settings.timeout_seconds], lambda: None
             )
 
     def _within(
@@ -145,9 +145,14 @@ class Database:
             ):
                 return transact(session, work, transaction)
 
-        ping = (self._settings.ping_seconds, transaction.give_up_ping)
+        def waits() -> Iterator[float]:
+            ping_seconds = min(self._settings.ping_seconds, seconds)
+            yield ping_seconds
+            transaction.give_up_ping()
+            yield seconds - ping_seconds
+
         try:
-            return self._calls.run(transacted, seconds, transaction.give_up, early=ping)
+            return self._calls.run(transacted, waits(), transaction.give_up)
         except UnansweredCall as error:
             raise timed_out(
                 self.place, seconds, transaction.may_have_committed, str(error)
