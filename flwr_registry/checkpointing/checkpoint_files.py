@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from flwr_registry.checkpointing.run_folders import folder_of
 from flwr_registry.errors import CheckpointError
 from flwr_registry.records import StoredObject
-from flwr_registry.storage import BytesContent, StorageBackend
+from flwr_registry.storage import BytesContent, StorageBackend, digest_of
 from flwr_registry.weights import load_verified
 
 __all__ = ["CheckpointFiles", "Listing"]
@@ -79,17 +79,25 @@ class CheckpointFiles:
             frozenset(rounds - committed),
         )
 
-    def commit(self, server_round: int, manifest: bytes, *, interim: bool) -> None:
-        """Write the manifest, and the marker that makes the checkpoint exist."""
+    def write_manifest(
+        self, server_round: int, manifest: bytes, *, interim: bool
+    ) -> None:
+        """Write the manifest, and whether the checkpoint is interim."""
         folder = self.folder(server_round)
         if interim:
             self._mark(f"{folder}/{_INTERIM}")
         else:
             self._storage.delete(f"{folder}/{_INTERIM}")
-        stored = self._storage.save(f"{folder}/manifest.json", BytesContent(manifest))
-        marker = {"size_bytes": stored.size_bytes, "sha256": stored.sha256}
-        content = BytesContent(json.dumps(marker).encode())
-        self._storage.save(f"{folder}/{_COMMITTED}", content)
+        self._storage.save(f"{folder}/manifest.json", BytesContent(manifest))
+
+    def commit(self, server_round: int, manifest: bytes) -> None:
+        """Write the marker that makes the checkpoint with this manifest exist."""
+        content = BytesContent(manifest)
+        marker = {"size_bytes": content.size_bytes, "sha256": digest_of(content)}
+        self._storage.save(
+            f"{self.folder(server_round)}/{_COMMITTED}",
+            BytesContent(json.dumps(marker).encode()),
+        )
 
     def withdraw(self, server_round: int) -> None:
         """Let the checkpoint of a round not exist, before its files change."""

@@ -61,6 +61,9 @@ class CheckpointManager:
         Name of the run's folder, from `new_run_folder` or `latest_run_folder`.
     keep : RetentionPolicy
         Which checkpoints stay, beside the newest one and those that are pinned.
+    guard : callable, optional
+        Asked before a checkpoint is written, and again before it exists: what it raises
+        ends the save.
 
     Raises
     ------
@@ -69,11 +72,17 @@ class CheckpointManager:
     """
 
     def __init__(
-        self, storage: StorageBackend, run: str, *, keep: RetentionPolicy = _KEEP
+        self,
+        storage: StorageBackend,
+        run: str,
+        *,
+        keep: RetentionPolicy = _KEEP,
+        guard: Callable[[], object] | None = None,
     ) -> None:
         self._storage = storage
         self._files = CheckpointFiles(storage, run)
         self._keep = keep
+        self._guard = guard or _let_pass
 
     def save(self, content: CheckpointContent, *, interim: bool = False) -> None:
         """Write a checkpoint; one of the same round is replaced. Then prune.
@@ -94,6 +103,7 @@ class CheckpointManager:
         state = Weights(content.state_arrays)
         weights = self._lasting(content.weights)
         folder = self._files.folder(content.server_round)
+        self._guard()
         # Only now: what cannot be saved must not cost the checkpoint that is there.
         self._files.withdraw(content.server_round)
         if isinstance(weights, Weights):
@@ -103,7 +113,9 @@ class CheckpointManager:
         if state:
             arrays = save_weights(self._storage, f"{folder}/state.safetensors", state)
         manifest = write_manifest(fields, weights, arrays)
-        self._files.commit(content.server_round, manifest, interim=interim)
+        self._files.write_manifest(content.server_round, manifest, interim=interim)
+        self._guard()
+        self._files.commit(content.server_round, manifest)
         self._prune_after_save(content)
 
     def rounds(self) -> list[int]:
@@ -261,3 +273,7 @@ class CheckpointManager:
             self.prune(trusted_metrics(content.metrics))
         except RegistryError as error:
             _LOGGER.warning("registry: old checkpoints could not be removed: %s", error)
+
+
+def _let_pass() -> None:
+    """Let any checkpoint be written."""

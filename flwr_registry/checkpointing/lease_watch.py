@@ -24,13 +24,18 @@ _MOST_SECONDS_BETWEEN_LOOKS = 1.0
 
 def wait_for_end_of(
     held: Lease, stores: Sequence[LeaseStore], here: LeaseHolder
-) -> None:
+) -> bool:
     """Return when the holder is dead, gives the run back, or does not stir.
 
     Parameters
     ----------
     here : LeaseHolder
         The process that wants the run.
+
+    Returns
+    -------
+    bool
+        False when it may only be paused, or cut off.
 
     Raises
     ------
@@ -44,7 +49,7 @@ def wait_for_end_of(
             held.run,
             held,
         )
-        return
+        return True
     _LOGGER.warning(
         "registry: run %s is held by %s. Waiting up to %g s for a sign of life: "
         "without one this start takes the run over. 'flwr-registry run release %s' "
@@ -54,14 +59,16 @@ def wait_for_end_of(
         held.lease_seconds,
         held.run,
     )
-    if not _is_freed_in_time(held, stores, here):
-        _LOGGER.warning(
-            "registry: run %s was held by %s, which gave no sign of life for %g s: "
-            "this start takes the run over",
-            held.run,
-            held,
-            held.lease_seconds,
-        )
+    if _is_freed_in_time(held, stores, here):
+        return True
+    _LOGGER.warning(
+        "registry: run %s was held by %s, which gave no sign of life for %g s: this "
+        "start takes the run over",
+        held.run,
+        held,
+        held.lease_seconds,
+    )
+    return False
 
 
 def _is_freed_in_time(

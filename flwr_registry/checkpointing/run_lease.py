@@ -45,6 +45,12 @@ class RunLease:
         Without a renewal in that time another start may take the run over.
     holder : LeaseHolder, optional
         By default this process.
+
+    Attributes
+    ----------
+    may_meet_the_former : bool
+        The start that held the run before only fell silent. It may wake up in the
+        middle of writing a file, so it and this one must not write the same ones.
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class RunLease:
         self._lease: Lease | None = None
         self._fenced_by: Lease | None = None
         self._is_over = threading.Event()
+        self.may_meet_the_former = False
 
     @property
     def lease(self) -> Lease | None:
@@ -146,7 +153,8 @@ class RunLease:
             elif is_this_process(newest.holder, self._holder):
                 self._see_that_it_is_over_here(newest)
             else:
-                wait_for_end_of(newest, stores, self._holder)
+                is_gone = wait_for_end_of(newest, stores, self._holder)
+                self.may_meet_the_former = not is_gone
             lease = self._claimed(newest.start_number + 1 if newest else 1, stores)
             if lease is not None:
                 self._keep(lease)

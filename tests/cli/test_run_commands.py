@@ -1,0 +1,49 @@
+"""run release on the command line."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from flwr_registry.checkpointing import StorageLeases
+from flwr_registry.records import Lease, LeaseHolder
+from flwr_registry.registry import DatabaseLeases, ModelRegistry
+
+LEASE = Lease(
+    run="trial",
+    start_number=3,
+    token="t",
+    holder=LeaseHolder("ward-7", 4711, user="ada"),
+    since=datetime(2026, 3, 1, 8, 30, tzinfo=UTC),
+)
+
+
+@pytest.fixture(autouse=True)
+def _held(tmp_path):
+    with ModelRegistry(tmp_path / "registry.db") as opened:
+        DatabaseLeases(lambda: opened, "trial").claim(LEASE)
+        StorageLeases(opened.storage, "trial").claim(LEASE)
+
+
+def test_a_run_is_freed_and_its_holder_named(run_command, tmp_path):
+    said = run_command("run", "release", "trial").stdout
+    assert "held by start 3, process 4711 of ada on ward-7, since 2026-03-01" in said
+    assert "it is free now" in said
+    with ModelRegistry(tmp_path / "registry.db") as opened:
+        assert opened.run_lease("trial").released
+        assert StorageLeases(opened.storage, "trial").newest().released
+        (entry,) = opened.audit(action="release_run")
+        assert entry.details["name"] == "trial"
+    assert "is free already" in run_command("run", "release", "trial").stdout
+
+
+def test_it_says_so_as_json(run_command):
+    said = json.loads(run_command("run", "release", "trial", "--format", "json").stdout)
+    assert said["was_held"]
+    assert said["lease"]["released"]
+    assert said["lease"]["holder"]["host"] == "ward-7"
+
+
+def test_a_run_that_nobody_ever_held_is_an_error(run_command):
+    result = run_command("run", "release", "trail", code=1)
+    assert "no start of run trail ever held it" in result.stderr
