@@ -1,10 +1,13 @@
 """Keeps every test away from the home and the settings of the person who runs it."""
 
 import os
+import random
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import numpy as np
 import pytest
 import s3fs
 from hypothesis import HealthCheck, settings
@@ -26,6 +29,20 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     for name in ("FLWR_REGISTRY_URL", "FLWR_REGISTRY_STORAGE"):
         os.environ.pop(name, None)
+
+
+def _generator_states() -> tuple[object, ...]:
+    torch = sys.modules.get("torch")
+    drawn = None if torch is None else torch.get_rng_state().numpy().tobytes()
+    return random.getstate(), repr(np.random.get_state()), drawn
+
+
+@pytest.fixture
+def untouched_generators() -> Iterator[None]:
+    """Check that a test draws from no generator that a training may draw from."""
+    before = _generator_states()
+    yield
+    assert _generator_states() == before
 
 
 @pytest.fixture(scope="session")

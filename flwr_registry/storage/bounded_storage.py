@@ -17,6 +17,7 @@ from flwr_registry.storage.deadlines import (
     timed_out,
 )
 from flwr_registry.storage.operation_threads import OperationThreads
+from flwr_registry.storage.private_random import give_own_generators
 from flwr_registry.storage.storage_backend import (
     ConditionalStorage,
     Content,
@@ -162,7 +163,8 @@ def bounded_storage(
 ) -> BoundedStorage:
     """Give each operation of a storage an end, see `BoundedStorage`.
 
-    One that has an end already is never wrapped again: the shorter time counts.
+    One that has an end already is never wrapped again: the shorter time counts. Known
+    libraries below lose python's global generator, see `give_own_generators`.
 
     Raises
     ------
@@ -173,6 +175,7 @@ def bounded_storage(
         if storage.timeout_seconds <= checked_timeout(timeout_seconds):
             return storage
         storage = storage.storage
+    give_own_generators()
     able = (kind for known, kind in _ABILITIES.items() if isinstance(storage, known))
     return _kind_of(tuple(able))(storage, timeout_seconds)
 

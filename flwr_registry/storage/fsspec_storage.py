@@ -17,6 +17,7 @@ from flwr_registry.storage.deadlines import (
     running_deadline,
     timed_out,
 )
+from flwr_registry.storage.private_random import give_own_generators
 from flwr_registry.storage.storage_backend import (
     DIGEST,
     Content,
@@ -53,6 +54,7 @@ class FsspecStorage:
             self._fs, root = fsspec.core.url_to_fs(
                 url, use_listings_cache=False, **options
             )
+        give_own_generators()
         self._root = root.rstrip("/")
         protocols = self._fs.protocol
         names = {protocols} if isinstance(protocols, str) else set(protocols)

@@ -78,6 +78,7 @@ class S3Requests:
         self._fs = file_system
         self._timeout_seconds = timeout_seconds and checked_timeout(timeout_seconds)
         self._random = random.Random()
+        self._connecting: asyncio.Task[Any] | None = None
         self.attempts = attempts
 
     @property
@@ -153,6 +154,8 @@ class S3Requests:
         """
         for attempt in count(1):
             try:
+                async with asyncio.timeout(deadline.remaining_seconds):
+                    await self._connected()
                 async with asyncio.timeout(self.attempt_seconds(deadline)):
                     return await self._sent(method, arguments)
             except Exception as error:
@@ -179,12 +182,22 @@ class S3Requests:
         else:
             raise error
 
+    async def _connected(self) -> None:
+        """Make the client, once for all: it takes longer than a request may."""
+        if self._connecting is None or _has_failed(self._connecting):
+            self._connecting = asyncio.ensure_future(self._fs.set_session())
+        await asyncio.shield(self._connecting)
+
     async def _sent(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         body = arguments.get("Body")
         if isinstance(body, Part):
             body.seek(0)
         answer: dict[str, Any] = await self._fs._call_s3(method, **arguments)
         return answer
+
+
+def _has_failed(task: asyncio.Task[Any]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 def _may_pass(error: Exception) -> bool:

@@ -23,6 +23,8 @@ from flwr_registry.storage import (
 from flwr_registry.storage.s3_storage import S3Storage
 from flwr_registry.storage.storage_backend import digest_of
 
+pytestmark = pytest.mark.usefixtures("untouched_generators")
+
 PART_BYTES = 5 * 2**20
 
 

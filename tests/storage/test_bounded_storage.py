@@ -23,6 +23,8 @@ from flwr_registry.storage import (
     running_deadline,
 )
 
+pytestmark = pytest.mark.usefixtures("untouched_generators")
+
 TIMEOUT = 0.1
 MUCH_LATER = 20.0
 

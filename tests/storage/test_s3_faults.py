@@ -12,6 +12,8 @@ from flwr_registry.errors import StorageError
 from flwr_registry.storage import BytesContent
 from flwr_registry.storage.s3_storage import S3Storage
 
+pytestmark = pytest.mark.usefixtures("untouched_generators")
+
 PART_BYTES = 5 * 2**20
 LARGE = bytes(range(256)) * (13 * 2**20 // 256) + b"end"
 SMALL = b"small content"

@@ -11,6 +11,8 @@ from flwr_registry.storage import BytesContent, SweepingStorage
 from flwr_registry.storage.s3_storage import S3Storage
 from flwr_registry.storage.storage_urls import storage_from_url
 
+pytestmark = pytest.mark.usefixtures("untouched_generators")
+
 PART_BYTES = 5 * 2**20
 
 
