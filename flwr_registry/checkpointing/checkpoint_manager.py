@@ -43,6 +43,8 @@ ReadWeights: TypeAlias = Callable[[StorageBackend, StoredObject], Model]
 
 _LOGGER = logging.getLogger("flwr")
 _KEEP = LatestN(3)
+_LOOKS = 100
+_LISTINGS_WITHOUT_ANY = 3
 
 
 class CheckpointManager:
@@ -135,7 +137,9 @@ class CheckpointManager:
     ) -> Checkpoint[Any] | None:
         """Load the newest checkpoint that is sound; None when there is none.
 
-        A damaged one is named in a warning, and the one before it is taken.
+        A damaged one is named in a warning, and the one before it is taken. One that
+        another process removed or replaced meanwhile is not damaged: it is looked again
+        what there is.
 
         Parameters
         ----------
@@ -145,24 +149,49 @@ class CheckpointManager:
         Raises
         ------
         CheckpointError
-            When a newer release of this package wrote it.
+            When a newer release of this package wrote it, or each was removed before it
+            was read, again and again.
         StorageError
             When the storage does not answer: that a checkpoint cannot be reached does
             not mean that it is damaged.
         """
-        for server_round in reversed(self.rounds()):
+        failed: set[int] = set()
+        damaged: set[int] = set()
+        for _ in range(_LOOKS + 2 * len(self.rounds())):
+            left = [
+                each for each in self._rounds_beside_a_writer() if each not in damaged
+            ]
+            if not left:
+                return None
+            newest = left[-1]
             try:
-                return self.load_round(server_round, read_weights)
+                return self.load_round(newest, read_weights)
             except NewerFormatError:
                 raise
             except (IntegrityError, CheckpointError, ObjectNotFoundError) as error:
+                if newest not in failed:
+                    failed.add(newest)
+                    continue
+                damaged.add(newest)
                 _LOGGER.warning(
                     "registry: the checkpoint of round %d is damaged, the one before "
                     "is taken: %s",
-                    server_round,
+                    newest,
                     error,
                 )
-        return None
+        raise CheckpointError(
+            f"checkpoints such as {self._files.folder(max(failed))} are removed faster "
+            "than they can be read: end the run that writes them, or keep more of them"
+        )
+
+    def _rounds_beside_a_writer(self) -> list[int]:
+        """List the rounds; a listing may miss what comes while the one before goes."""
+        found: set[int] = set()
+        for _ in range(_LISTINGS_WITHOUT_ANY):
+            found = {*self.rounds(), *self.rounds()}
+            if found:
+                break
+        return sorted(found)
 
     @overload
     def load_round(self, server_round: int) -> Checkpoint[Weights]: ...

@@ -9,6 +9,8 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
+from fsspec.asyn import AsyncFileSystem
+from fsspec.spec import AbstractFileSystem
 
 from flwr_registry.errors import ObjectNotFoundError, RegistryError, StorageError
 from flwr_registry.records import StoredObject
@@ -139,10 +141,27 @@ class FsspecStorage:
         """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
         folder = self._path(check_key(prefix)) if prefix else self._root
         with translated("list", prefix, self.url):
-            paths = self._fs.find(folder) if self._fs.isdir(folder) else []
+            paths = sorted(self._found(folder)) if self._fs.isdir(folder) else []
         start = len(self._root) + 1
-        keys = (path[start:] for path in sorted(paths))
+        keys = (path[start:] for path in paths)
         return (key for key in keys if not _is_temporary(key))
+
+    def _found(self, folder: str) -> Iterator[str]:
+        """Give the paths of all files below a folder."""
+        if not _goes_through_folders(self._fs):
+            yield from self._fs.find(folder)
+            return
+        # fsspec would leave out each folder that it cannot read, and say nothing.
+        left = [folder]
+        while left:
+            place = left.pop()
+            with suppress(FileNotFoundError):  # another process removed it
+                for each in self._fs.ls(place, detail=True):
+                    path = each["name"].rstrip("/")
+                    if each["type"] != "directory":
+                        yield path
+                    elif path != place:
+                        left.append(path)
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
@@ -184,6 +203,13 @@ def translated(verb: str, key: str, place: str) -> Iterator[None]:
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise StorageError(f"cannot {verb} {thing}: {reason}", key=key) from error
+
+
+def _goes_through_folders(file_system: Any) -> bool:
+    """Tell whether fsspec itself goes through the folders of a file system."""
+    if isinstance(file_system, AsyncFileSystem):
+        return type(file_system)._find is AsyncFileSystem._find
+    return type(file_system).find is AbstractFileSystem.find
 
 
 def _read_whole(file: BinaryIO, size: int, key: str) -> bytearray:

@@ -6,12 +6,16 @@ import errno
 import os
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from flwr_registry.records import StoredObject
-from flwr_registry.storage.fsspec_storage import FsspecStorage, translated
+from flwr_registry.storage.fsspec_storage import (
+    FsspecStorage,
+    translated,
+)
 from flwr_registry.storage.storage_backend import (
     Content,
     check_key,
@@ -83,6 +87,18 @@ class LocalStorage(FsspecStorage):
             _flush_folder(path.parent)
         self._remove_empty(path.parent)
 
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
+        folder = self._folder / check_key(prefix) if prefix else self._folder
+        keys = []
+        with translated("list", prefix, self.url):
+            places = os.walk(folder, onerror=_raise_unless_gone, followlinks=True)
+            for place, _, names in places:
+                below = Path(place).relative_to(self._folder).as_posix()
+                start = "" if below == "." else f"{below}/"
+                keys += [start + name for name in names if not name.startswith(".")]
+        return iter(sorted(keys))
+
     def sweep_unfinished(self, max_age_seconds: float) -> int:
         """Remove temporary files that killed processes left; return their bytes."""
         freed, limit = 0, time.time() - max_age_seconds
@@ -112,6 +128,12 @@ def _link(made: Path, path: Path) -> None:
         # A file system without links: whoever makes the name first may fill it.
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         os.replace(made, path)
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    """Raise what keeps a folder from being listed, but that another has removed it."""
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise error
 
 
 def _write_durably(path: Path, content: Content) -> str:

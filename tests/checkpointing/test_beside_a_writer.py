@@ -1,0 +1,96 @@
+"""Checkpoints are read while another process writes and removes them."""
+
+import threading
+
+import pytest
+from checkpointing.samples import content
+
+from flwr_registry.checkpointing import CheckpointManager
+from flwr_registry.errors import CheckpointError
+from flwr_registry.retention import LatestN
+from flwr_registry.storage import BytesContent, LocalStorage
+
+
+class Racing:
+    """A storage on which another one saves a checkpoint after each listing."""
+
+    def __init__(self, storage, rounds):
+        self._storage = storage
+        self._left = rounds
+        self._writer = CheckpointManager(storage, "trial", keep=LatestN(1))
+        self.written = 0
+        self.write()
+
+    def __getattr__(self, name):
+        return getattr(self._storage, name)
+
+    def write(self):
+        self.written += 1
+        self._writer.save(content(self.written))
+
+    def list(self, prefix):
+        found = list(self._storage.list(prefix))
+        if self._left:
+            self._left -= 1
+            self.write()
+        return iter(found)
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3, 10])
+def test_what_was_pruned_meanwhile_is_looked_for_again(storage, rounds, caplog):
+    racing = Racing(storage, rounds)
+    loaded = CheckpointManager(racing, "trial").load_latest()
+    assert loaded.content.server_round == racing.written
+    assert "damaged" not in caplog.text
+
+
+def test_it_does_not_fall_back_to_one_that_was_pinned(storage):
+    racing = Racing(storage, 0)
+    racing._writer.pin(1)
+    for _ in range(5):
+        racing.write()
+    racing._left = 3
+    loaded = CheckpointManager(racing, "trial").load_latest()
+    assert loaded.content.server_round == racing.written
+
+
+def test_an_endless_race_ends_with_an_error(storage, monkeypatch):
+    module = "flwr_registry.checkpointing.checkpoint_manager"
+    monkeypatch.setattr(f"{module}._LOOKS", 5)
+    racing = Racing(storage, 1000)
+    with pytest.raises(CheckpointError, match="removed faster"):
+        CheckpointManager(racing, "trial").load_latest()
+
+
+def test_a_damaged_one_is_still_named_once_and_the_one_before_taken(storage, caplog):
+    manager = CheckpointManager(storage, "trial")
+    for number in (1, 2, 3):
+        manager.save(content(number))
+    for number in (2, 3):
+        key = f"checkpoints/trial/round_00000{number}/weights.safetensors"
+        storage.save(key, BytesContent(b"damaged"))
+    assert manager.load_latest().content.server_round == 1
+    assert caplog.text.count("is damaged, the one before is taken") == 2
+
+
+def test_a_checkpoint_is_found_at_every_look_beside_a_fast_writer(tmp_path):
+    storage, ended = LocalStorage(tmp_path), threading.Event()
+    committed = [1]
+    writer = CheckpointManager(storage, "trial", keep=LatestN(1))
+    writer.save(content(1))
+
+    def write():
+        while not ended.is_set():
+            writer.save(content(committed[0] + 1))
+            committed[0] += 1
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        for _ in range(60):
+            before = committed[0]
+            loaded = CheckpointManager(storage, "trial").load_latest()
+            assert loaded.content.server_round >= before
+    finally:
+        ended.set()
+        thread.join()
