@@ -16,7 +16,11 @@ from flwr_registry.checkpointing.checkpoint_scheduler import (
 )
 from flwr_registry.checkpointing.finished_round import FinishedRound
 from flwr_registry.checkpointing.lease_store import LeaseStore, newest_lease, newest_of
-from flwr_registry.checkpointing.measured import flat_metrics, trusted_metrics
+from flwr_registry.checkpointing.measured import (
+    flat_metrics,
+    number_of,
+    trusted_metrics,
+)
 from flwr_registry.checkpointing.random_state import (
     capture_random_state,
     restore_random_state,
@@ -50,6 +54,7 @@ __all__ = [
     "new_run_folder",
     "newest_lease",
     "newest_of",
+    "number_of",
     "restore_random_state",
     "run_folders",
     "trusted_metrics",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 from flwr_registry.records import MetricSource
 
-__all__ = ["flat_metrics", "trusted_metrics"]
+__all__ = ["flat_metrics", "number_of", "trusted_metrics"]
 
 # The least trusted first: what comes later replaces it.
 _TRUST = (
@@ -30,6 +31,28 @@ def flat_metrics(measured: Any) -> dict[str, Any]:
     }
 
 
+def number_of(value: Any) -> float | None:
+    """Return a number, also in a scalar of numpy, torch or jax; None for none.
+
+    Truth values are none, nor is what no float can hold.
+    """
+    if not isinstance(value, Real):
+        item = getattr(value, "item", None)
+        if getattr(value, "ndim", None) != 0 or not callable(item):
+            return None
+        try:
+            value = item()
+        except Exception:
+            # Of another library: whatever it raises, it has no value now.
+            return None
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
 def trusted_metrics(
     history: Mapping[str, Mapping[int, Any]],
 ) -> dict[int, dict[str, float]]:
@@ -38,7 +61,7 @@ def trusted_metrics(
     for source in _TRUST:
         for server_round, measured in history.get(source.value, {}).items():
             for name, value in flat_metrics(measured).items():
-                is_number = isinstance(value, int | float)
-                if is_number and not isinstance(value, bool) and math.isfinite(value):
-                    found.setdefault(server_round, {})[name] = float(value)
+                number = number_of(value)
+                if number is not None and math.isfinite(number):
+                    found.setdefault(server_round, {})[name] = number
     return found

@@ -16,10 +16,8 @@ Buffers = tuple[bytes, ...]
 
 
 def same_buffers(left: Buffers, right: Buffers) -> bool:
-    """Whether both are the same objects in memory, without comparing a byte."""
-    return len(left) == len(right) and all(
-        a is b for a, b in zip(left, right, strict=True)
-    )
+    """Whether both are the same model; what are the same objects is not compared."""
+    return left == right
 
 
 @dataclass(frozen=True, slots=True)

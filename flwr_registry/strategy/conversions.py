@@ -1,4 +1,4 @@
-"""Flower's arrays and metrics as ours, without copying an array."""
+"""Flower's arrays as ours, without copying one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from flwr_registry.weights import (
 __all__ = [
     "array_view",
     "buffers_of",
-    "metrics_of",
     "parameters_of",
     "record_of",
     "weights_of",
@@ -142,25 +141,6 @@ def array_view(name: str, data: bytes) -> NDArray[Any]:
     except (KeyError, ValueError) as error:
         raise WeightsFormatError(f"array {name!r} is unreadable: {error}") from error
     return flat.reshape(shape, order="F" if fortran_order else "C")
-
-
-def metrics_of(record: Any) -> dict[str, Any]:
-    """Metrics as plain numbers, text and lists, without raw bytes."""
-    if not isinstance(record, Mapping):
-        return {}
-    return {
-        str(name): _plain(value)
-        for name, value in record.items()
-        if not isinstance(value, bytes)
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, bool | int | float | str) else str(value)
 
 
 def _names_for(count: int, names: Sequence[str] | None) -> Sequence[str]:

@@ -5,36 +5,29 @@ When Flower drops that API, this file goes with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from flwr.common import EvaluateIns, EvaluateRes, FitIns, FitRes, Parameters, Scalar
-from flwr.server.client_manager import ClientManager
-from flwr.server.client_proxy import ClientProxy
-
 from flwr_registry.records import Contribution, ContributionStatus, MetricSource
-from flwr_registry.strategy.conversions import buffers_of, metrics_of
+from flwr_registry.strategy.contributions import examples_of
+from flwr_registry.strategy.conversions import buffers_of
 from flwr_registry.strategy.first_model import replace_first_model
+from flwr_registry.strategy.hook_call import HookCall
 from flwr_registry.strategy.legacy_server import LegacyServer, find_legacy_server
 from flwr_registry.strategy.recording import (
-    number_or_none,
+    contributions_of,
     record_aggregate,
     recorder_of,
-    require_outermost,
     see_model,
 )
 from flwr_registry.strategy.replay import Replay
 from flwr_registry.strategy.round_log import log_unasked
+from flwr_registry.strategy.round_recorder import RoundRecorder
+from flwr_registry.strategy.wrapper_class import RecordedHook, wrapping_of
 
-__all__ = ["LegacyRecording"]
-
-FitResults = list[tuple[ClientProxy, FitRes]]
-FitFailures = list[tuple[ClientProxy, FitRes] | BaseException]
-EvaluateResults = list[tuple[ClientProxy, EvaluateRes]]
-EvaluateFailures = list[tuple[ClientProxy, EvaluateRes] | BaseException]
-
+__all__ = ["LEGACY_HOOKS"]
 
 _TRAINING = MetricSource.TRAIN_CLIENTAPP
 _EVALUATION = MetricSource.EVALUATE_CLIENTAPP
@@ -58,31 +51,28 @@ class _Nobody(list[Any]):
         return self._called
 
 
-class LegacyRecording:
-    """Hooks around those of a legacy strategy, and nothing else.
+def _initialize_parameters(strategy: Any, call: HookCall) -> Any:
+    """Begin a run; the one that this strategy may have had before is over."""
+    recorder = recorder_of(strategy)
+    recorder.end_run(finished=True)
+    recorder.note_settings()
+    if recorder.options.starts_from_something:
+        recorder.begin_run(_run_of(list(call["client_manager"].all().values())))
 
-    It stands before the strategy's own class in the method resolution order: each hook
-    calls the strategy's by ``super()`` and hands on what that gave. It has no attribute
-    of another name, which could hide one of the user's.
-    """
+    # Who calls is seen now alone, whenever the call may end.
+    server = find_legacy_server()
 
-    def initialize_parameters(self, client_manager: ClientManager) -> Parameters | None:
-        """Begin a run; the one that this strategy may have had before is over."""
-        recorder = recorder_of(self)
-        recorder.end_run(finished=True)
-        recorder.note_settings()
-        if recorder.options.starts_from_something:
-            recorder.begin_run(_run_of(list(client_manager.all().values())))
-        parameters: Parameters | None = super().initialize_parameters(client_manager)  # type: ignore[misc]
-        see_model(self, parameters)
+    def finish(parameters: Any) -> Any:
+        see_model(strategy, parameters)
         replay = recorder.replay
         if recorder.initial_model is not None:
-            replace_first_model(self, parameters, recorder.initial_model)
+            own = wrapping_of(strategy).strategy
+            replace_first_model(own, parameters, recorder.initial_model)
             parameters = recorder.hand_out(recorder.initial_model)
         if replay is None:
             return parameters
-        replay.server = find_legacy_server()
-        recorder.end_after(replay.server.num_rounds)
+        replay.server = server
+        recorder.end_after(server.num_rounds)
         if not replay.knows(_CENTRAL, 0):
             replay.first_model = parameters
         # Whatever the server takes of the rounds that are done, it goes on with this.
@@ -90,118 +80,153 @@ class LegacyRecording:
             parameters = recorder.hand_out(replay.last_model)
         return parameters
 
-    def configure_fit(
-        self, server_round: int, parameters: Parameters, client_manager: ClientManager
-    ) -> list[tuple[ClientProxy, FitIns]]:
-        """Choose the clients of a round; they are noted."""
-        require_outermost(self)
-        recorder = recorder_of(self)
-        recorder.note_settings()
-        see_model(self, parameters)
-        if recorder.replay is not None and recorder.replays(server_round):
-            return _Nobody(called=_asks_for_aggregates(recorder.replay, server_round))
-        recorder.begin_round(server_round)
-        parameters = recorder.model_to_train(parameters)
-        instructions: list[tuple[ClientProxy, FitIns]] = super().configure_fit(  # type: ignore[misc]
-            server_round, parameters, client_manager
-        )
-        recorder.check_sent(each.parameters for _, each in instructions)
-        proxies = [proxy for proxy, _ in instructions]
+    return call.then(finish)
+
+
+def _configure_fit(strategy: Any, call: HookCall) -> Any:
+    """Choose the clients of a round; they are noted."""
+    recorder = recorder_of(strategy)
+    recorder.note_settings()
+    see_model(strategy, call["parameters"])
+    server_round = call.server_round
+    if recorder.replay is not None and recorder.replays(server_round):
+        called = _asks_for_aggregates(recorder.replay, server_round)
+        return call.answer(_Nobody(called=called))
+    recorder.begin_round(server_round)
+    call["parameters"] = recorder.model_to_train(call["parameters"])
+
+    def finish(instructions: Any) -> Any:
+        instructions = _held(instructions)
+        proxies: list[Any] = []
+        sent: list[Any] = []
+        with recorder.tolerate("read to whom the round is sent"):
+            proxies = [proxy for proxy, _ in instructions]
+            sent = [getattr(each, "parameters", None) for _, each in instructions]
+        recorder.check_sent(sent)
         recorder.begin_run(_run_of(proxies))
         recorder.choose(map(_node_id, proxies))
         return instructions
 
-    def aggregate_fit(
-        self, server_round: int, results: FitResults, failures: FitFailures
-    ) -> tuple[Parameters | None, dict[str, Scalar]]:
-        """Aggregate; the model is validated, stored and registered."""
-        require_outermost(self)
-        recorder = recorder_of(self)
-        recorder.begin_run(_run_of([proxy for proxy, _ in results]))
-        if recorder.replay is not None and recorder.replays(server_round):
-            metrics = recorder.replay.metrics(_TRAINING, server_round)
-            return recorder.replay.model(server_round), metrics or {}
-        if recorder.options.sort_replies:
-            results = sorted(results, key=lambda result: _node_id(result[0]))
-        lost = [str(each) for each in failures if isinstance(each, BaseException)]
-        return record_aggregate(
-            self,
-            server_round,
-            partial(super().aggregate_fit, server_round, results, failures),  # type: ignore[misc]
-            partial(_contributions, results, failures),
-            lost,
-        )
+    return call.then(finish)
 
-    def evaluate(
-        self, server_round: int, parameters: Parameters
-    ) -> tuple[float, dict[str, Scalar]] | None:
-        """Evaluate centrally; the metrics are attached to the version measured."""
-        see_model(self, parameters)
-        recorder = recorder_of(self)
-        recorder.note_settings()
-        replay = recorder.replay
-        if replay is not None and replay.covers(server_round):
-            _note_training(replay, server_round)
-            if replay.knows(_CENTRAL, server_round):
-                return _pair(replay.metrics(_CENTRAL, server_round))
-            # Lost in the crash, or never measured: only on the round's own model.
-            found = replay.own_model(server_round)
-            if found is None:
-                return None
-            parameters = found
-        else:
-            parameters = recorder.model_to_measure(parameters)
-        measured = buffers_of(parameters)
-        result: tuple[float, dict[str, Scalar]] | None = super().evaluate(  # type: ignore[misc]
-            server_round, parameters
-        )
+
+def _aggregate_fit(strategy: Any, call: HookCall) -> Any:
+    """Aggregate; the model is validated, stored and registered."""
+    recorder = recorder_of(strategy)
+    results, failures = call["results"], call["failures"]
+    with recorder.tolerate("read whose replies they are"):
+        recorder.begin_run(_run_of([proxy for proxy, _ in results]))
+    server_round = call.server_round
+    if recorder.replay is not None and recorder.replays(server_round):
+        metrics = recorder.replay.metrics(_TRAINING, server_round)
+        return call.answer((recorder.replay.model(server_round), metrics or {}))
+    if recorder.options.sort_replies:
+        results = sorted(results, key=lambda result: _node_id(result[0]))
+        call["results"] = results
+    failures = failures or ()
+    lost = [str(each) for each in failures if not isinstance(each, tuple)]
+
+    def contributions() -> list[Contribution]:
+        refused = [each for each in failures if isinstance(each, tuple)]
+        return [
+            *contributions_of(strategy, results, partial(_contribution, recorder)),
+            *contributions_of(strategy, refused, _failure),
+        ]
+
+    return record_aggregate(strategy, call, contributions, lost)
+
+
+def _evaluate(strategy: Any, call: HookCall) -> Any:
+    """Evaluate centrally; the metrics are attached to the version measured."""
+    see_model(strategy, call["parameters"])
+    recorder = recorder_of(strategy)
+    recorder.note_settings()
+    server_round = call.server_round
+    replay = recorder.replay
+    if replay is not None and replay.covers(server_round):
+        _note_training(replay, server_round)
+        if replay.knows(_CENTRAL, server_round):
+            return call.answer(_pair(replay.metrics(_CENTRAL, server_round)))
+        # Lost in the crash, or never measured: only on the round's own model.
+        found = replay.own_model(server_round)
+        if found is None:
+            return call.answer(None)
+        call["parameters"] = found
+    else:
+        call["parameters"] = recorder.model_to_measure(call["parameters"])
+    measured = buffers_of(call["parameters"])
+
+    def finish(result: Any) -> Any:
         recorder.record_metrics(
-            server_round, _CENTRAL, _plain(result), _metrics(result), measured
+            server_round,
+            _CENTRAL,
+            _plain(result),
+            recorder.metrics_of(_metrics(result), _CENTRAL.value),
+            measured,
         )
         return result
 
-    def configure_evaluate(
-        self, server_round: int, parameters: Parameters, client_manager: ClientManager
-    ) -> list[tuple[ClientProxy, EvaluateIns]]:
-        """Choose the clients of an evaluation; the model that they measure is noted."""
-        recorder = recorder_of(self)
-        if recorder.replay is not None and recorder.replays(server_round):
-            _note_training(recorder.replay, server_round)
-            is_called = recorder.replay.knows(_EVALUATION, server_round)
-            if not is_called:
-                recorder.end_replayed_round(server_round)
-            return _Nobody(called=is_called)
-        parameters = recorder.model_to_measure(parameters)
-        recorder.measure(buffers_of(parameters))
-        instructions: list[tuple[ClientProxy, EvaluateIns]] = (
-            super().configure_evaluate(server_round, parameters, client_manager)  # type: ignore[misc]
-        )
+    return call.then(finish)
+
+
+def _configure_evaluate(strategy: Any, call: HookCall) -> Any:
+    """Choose the clients of an evaluation; the model that they measure is noted."""
+    recorder = recorder_of(strategy)
+    server_round = call.server_round
+    if recorder.replay is not None and recorder.replays(server_round):
+        _note_training(recorder.replay, server_round)
+        is_called = recorder.replay.knows(_EVALUATION, server_round)
+        if not is_called:
+            recorder.end_replayed_round(server_round)
+        return call.answer(_Nobody(called=is_called))
+    call["parameters"] = recorder.model_to_measure(call["parameters"])
+    recorder.measure(server_round, buffers_of(call["parameters"]))
+
+    def finish(instructions: Any) -> Any:
+        instructions = _held(instructions)
         if not instructions:
             # The server calls no other hook in this round.
             recorder.end_round()
         return instructions
 
-    def aggregate_evaluate(
-        self, server_round: int, results: EvaluateResults, failures: EvaluateFailures
-    ) -> tuple[float | None, dict[str, Scalar]]:
-        """Aggregate metrics; they are attached to the version that was measured."""
-        recorder = recorder_of(self)
-        if recorder.replay is not None and recorder.replays(server_round):
-            recorder.end_replayed_round(server_round)
-            known = recorder.replay.metrics(_EVALUATION, server_round)
-            return _pair(known) or (None, {})
-        result: tuple[float | None, dict[str, Scalar]] = super().aggregate_evaluate(  # type: ignore[misc]
-            server_round, results, failures
-        )
+    return call.then(finish)
+
+
+def _aggregate_evaluate(strategy: Any, call: HookCall) -> Any:
+    """Aggregate metrics; they are attached to the version that was measured."""
+    recorder = recorder_of(strategy)
+    server_round = call.server_round
+    if recorder.replay is not None and recorder.replays(server_round):
+        recorder.end_replayed_round(server_round)
+        known = recorder.replay.metrics(_EVALUATION, server_round)
+        return call.answer(_pair(known) or (None, {}))
+
+    def finish(result: Any) -> Any:
         recorder.record_metrics(
             server_round,
             _EVALUATION,
             _plain(result),
-            _metrics(result),
+            recorder.metrics_of(_metrics(result), _EVALUATION.value),
             recorder.take_measured(),
         )
         recorder.end_round()
         return result
+
+    return call.then(finish)
+
+
+_CONFIGURE = ("server_round", "parameters", "client_manager")
+_AGGREGATE = ("server_round", "results", "failures")
+
+LEGACY_HOOKS = {
+    "initialize_parameters": RecordedHook(_initialize_parameters, ("client_manager",)),
+    "configure_fit": RecordedHook(_configure_fit, _CONFIGURE, is_inside_the_loop=True),
+    "aggregate_fit": RecordedHook(_aggregate_fit, _AGGREGATE, is_inside_the_loop=True),
+    "evaluate": RecordedHook(_evaluate, ("server_round", "parameters")),
+    "configure_evaluate": RecordedHook(_configure_evaluate, _CONFIGURE),
+    "aggregate_evaluate": RecordedHook(_aggregate_evaluate, _AGGREGATE),
+}
+"""By name, how each hook of a legacy strategy is recorded."""
 
 
 def _asks_for_aggregates(replay: Replay, server_round: int) -> bool:
@@ -227,23 +252,42 @@ def _note_training(replay: Replay, server_round: int) -> None:
         log_unasked(server_round)
 
 
-def _metrics(result: tuple[float | None, Any] | None) -> dict[str, Any]:
+def _held(instructions: Any) -> Any:
+    """Hold what can be read once only: the server asks whether there is any."""
+    return list(instructions) if isinstance(instructions, Iterator) else instructions
+
+
+def _metrics(result: Any) -> dict[str, Any]:
     """Return the metrics of an evaluation with its loss among them."""
-    if result is None or result[0] is None:
-        return {}
-    return metrics_of({"loss": result[0], **(result[1] or {})})
+    match result:
+        case (None, _):
+            return {}
+        case (loss, Mapping() as metrics):
+            return {"loss": loss, **metrics}
+        case (loss, _):
+            return {"loss": loss}
+        case _:
+            return {}
 
 
-def _plain(result: tuple[float | None, Any] | None) -> list[Any] | None:
-    return None if result is None else [result[0], dict(result[1] or {})]
+def _plain(result: Any) -> Any:
+    match result:
+        case (loss, Mapping() as metrics):
+            return [loss, dict(metrics)]
+        case (loss, None):
+            return [loss, {}]
+        case _:
+            return None
 
 
-def _pair(measured: Any) -> tuple[Any, dict[str, Scalar]] | None:
+def _pair(measured: Any) -> tuple[Any, Any] | None:
     return None if measured is None else (measured[0], measured[1])
 
 
-def _node_id(proxy: ClientProxy) -> str:
-    return str(getattr(proxy, "node_id", proxy.cid))
+def _node_id(proxy: Any) -> str:
+    """Return the id that Flower gives a node; older proxies have their own alone."""
+    node_id = getattr(proxy, "node_id", None)
+    return str(getattr(proxy, "cid", proxy) if node_id is None else node_id)
 
 
 def _run_of(proxies: Sequence[Any]) -> Any:
@@ -257,22 +301,23 @@ def _run_of(proxies: Sequence[Any]) -> Any:
     return None
 
 
-def _contributions(results: FitResults, failures: FitFailures) -> list[Contribution]:
-    refused = [failure for failure in failures if isinstance(failure, tuple)]
-    return [_contribution(proxy, res) for proxy, res in results] + [
-        Contribution(
-            _node_id(proxy),
-            status=ContributionStatus.ERROR,
-            error_code=int(res.status.code.value),
-            error_reason=res.status.message,
-        )
-        for proxy, res in refused
-    ]
+def _contribution(recorder: RoundRecorder, result: tuple[Any, Any]) -> Contribution:
+    proxy, res = result
+    node_id = _node_id(proxy)
+    return Contribution(
+        node_id,
+        num_examples=examples_of(res.num_examples),
+        metrics=recorder.metrics_of(
+            res.metrics, "nodes' training", f"(node {node_id})"
+        ),
+    )
 
 
-def _contribution(proxy: ClientProxy, res: FitRes) -> Contribution:
+def _failure(failure: tuple[Any, Any]) -> Contribution:
+    proxy, res = failure
     return Contribution(
         _node_id(proxy),
-        num_examples=number_or_none(res.num_examples),
-        metrics=metrics_of(res.metrics),
+        status=ContributionStatus.ERROR,
+        error_code=int(res.status.code.value),
+        error_reason=str(res.status.message),
     )

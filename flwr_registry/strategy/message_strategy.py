@@ -3,163 +3,197 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial, wraps
 from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
-from flwr.serverapp import Grid
+from flwr.app import Message, MetricRecord
 
 from flwr_registry.records import Contribution, ContributionStatus, MetricSource
-from flwr_registry.strategy.conversions import buffers_of, metrics_of
+from flwr_registry.strategy.contributions import examples_of
+from flwr_registry.strategy.conversions import buffers_of
 from flwr_registry.strategy.first_model import replace_first_model
+from flwr_registry.strategy.hook_call import HookCall
 from flwr_registry.strategy.recording import (
-    number_or_none,
+    contributions_of,
     record_aggregate,
     recorder_of,
-    require_outermost,
     see_model,
 )
 from flwr_registry.strategy.round_recorder import RoundRecorder
+from flwr_registry.strategy.strategy_state import speaks_message_api
+from flwr_registry.strategy.wrapper_class import RecordedHook, wrapping_of
 
-__all__ = ["MessageRecording"]
+__all__ = ["MESSAGE_HOOKS"]
 
 _DEFAULT_WEIGHT_KEY = "num-examples"
+_DEEPEST_NESTING = 8
 _TRAINING = MetricSource.TRAIN_CLIENTAPP
 _EVALUATION = MetricSource.EVALUATE_CLIENTAPP
 _CENTRAL = MetricSource.EVALUATE_SERVERAPP
 
 
-class MessageRecording:
-    """Hooks around those of a message strategy, and nothing else.
+def _start(strategy: Any, call: HookCall) -> Any:
+    """Run the strategy's own ``start``, whatever its parameters, as one run."""
+    recorder_of(strategy).note_settings()
+    if inspect.iscoroutinefunction(call.hook):
 
-    It stands before the strategy's own class in the method resolution order: each hook
-    calls the strategy's by ``super()`` and hands on what that gave. It has no attribute
-    of another name, which could hide one of the user's.
-    """
+        async def started() -> Any:
+            with recorder_of(strategy).whole_run():
+                _begin(strategy, call)
+                return await call()
 
-    def start(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the strategy's own ``start``, whatever its parameters, as one run."""
-        recorder = recorder_of(self)
-        recorder.note_settings()
-        start = super().start  # type: ignore[misc]
-        call = inspect.signature(start).bind(*args, **kwargs)
-        holders = _argument_holders(call)
-        with recorder.whole_run():
-            grids = [given["grid"] for given in holders if "grid" in given]
-            recorder.begin_run(_run_of(grids[0]) if grids else None)
-            recorder.end_after(_num_rounds_of(call, holders))
-            for given in holders:
-                see_model(self, given.get("initial_arrays"))
-                if "initial_arrays" in given and recorder.initial_model is not None:
-                    own, version = given["initial_arrays"], recorder.initial_model
-                    replace_first_model(self, own, version)
-                    given["initial_arrays"] = recorder.hand_out(version)
-                evaluate_fn = given.get("evaluate_fn")
-                if callable(evaluate_fn):
-                    recorder.evaluates_centrally = True
-                    given["evaluate_fn"] = _measuring(recorder, evaluate_fn)
-            return start(*call.args, **call.kwargs)
+        return started()
+    with recorder_of(strategy).whole_run():
+        _begin(strategy, call)
+        return call()
 
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Choose the nodes of a round; they are noted."""
-        require_outermost(self)
-        recorder = recorder_of(self)
-        recorder.begin_run(_run_of(grid))
-        see_model(self, arrays)
-        if recorder.replays(server_round):
-            return []
-        recorder.begin_round(server_round)
-        arrays = recorder.model_to_train(arrays)
-        messages = list(super().configure_train(server_round, arrays, config, grid))  # type: ignore[misc]
-        recorder.check_sent(
-            record for each in messages for record in _array_records(each)
-        )
+
+def _begin(strategy: Any, call: HookCall) -> None:
+    recorder = recorder_of(strategy)
+    recorder.begin_run(_run_of(call["grid"]))
+    num_rounds = call.given_or_default("num_rounds")
+    is_number = isinstance(num_rounds, int) and not isinstance(num_rounds, bool)
+    recorder.end_after(num_rounds if is_number else None)
+    see_model(strategy, call["initial_arrays"])
+    if "initial_arrays" in call and recorder.initial_model is not None:
+        given, version = call["initial_arrays"], recorder.initial_model
+        replace_first_model(wrapping_of(strategy).strategy, given, version)
+        call["initial_arrays"] = recorder.hand_out(version)
+    evaluate_fn = call["evaluate_fn"]
+    if callable(evaluate_fn):
+        recorder.evaluates_centrally = True
+        call["evaluate_fn"] = _measuring(recorder, evaluate_fn)
+    looped = getattr(call.hook, "__self__", strategy)
+    if looped is not strategy and speaks_message_api(looped):
+        # Handed on to another strategy, whose own hooks are called.
+        recorder.unseen.notice_run()
+
+
+def _configure_train(strategy: Any, call: HookCall) -> Any:
+    """Choose the nodes of a round; they are noted."""
+    recorder = recorder_of(strategy)
+    recorder.begin_run(_run_of(call["grid"]))
+    see_model(strategy, call["arrays"])
+    server_round = call.server_round
+    if recorder.replays(server_round):
+        return call.answer([])
+    recorder.begin_round(server_round)
+    call["arrays"] = recorder.model_to_train(call["arrays"])
+    return call.then(partial(_noting_nodes, recorder))
+
+
+def _noting_nodes(recorder: RoundRecorder, messages: Any) -> Any:
+    """Note whom messages are for; what yields them one by one still does."""
+    if isinstance(messages, Iterator):
+        return _each_noted(recorder, messages)
+    if isinstance(messages, Iterable):
+        messages = messages if isinstance(messages, Collection) else list(messages)
+        _note_nodes(recorder, messages)
+    return messages
+
+
+def _each_noted(recorder: RoundRecorder, messages: Iterator[Any]) -> Iterator[Any]:
+    for message in messages:
+        _note_nodes(recorder, [message])
+        yield message
+
+
+def _note_nodes(recorder: RoundRecorder, messages: Iterable[Any]) -> None:
+    models: list[Any] = []
+    with recorder.tolerate("read to whom the round is sent"):
+        models = [
+            record
+            for each in messages
+            if each.has_content()
+            for record in each.content.array_records.values()
+        ]
         recorder.choose(str(each.metadata.dst_node_id) for each in messages)
-        return messages
+    recorder.check_sent(models)
 
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Aggregate; the model is validated, stored and registered."""
-        require_outermost(self)
-        recorder = recorder_of(self)
-        recorder.begin_run(None)
-        if recorder.replay is not None and recorder.replays(server_round):
-            metrics = recorder.replay.metrics(_TRAINING, server_round)
-            return recorder.replay.model(server_round), _record(metrics)
-        replies = list(replies)
-        if recorder.options.sort_replies:
-            replies.sort(key=lambda reply: reply.metadata.src_node_id)
-        return record_aggregate(
-            self,
-            server_round,
-            partial(super().aggregate_train, server_round, replies),  # type: ignore[misc]
-            partial(_contributions, replies, _weight_key_of(self)),
-        )
 
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        """Choose the nodes of an evaluation; the model that they measure is noted."""
-        recorder = recorder_of(self)
-        if recorder.replays(server_round):
-            return []
-        arrays = recorder.model_to_measure(arrays)
-        recorder.measure(buffers_of(arrays))
-        messages: Iterable[Message] = super().configure_evaluate(  # type: ignore[misc]
-            server_round, arrays, config, grid
-        )
-        return messages
+def _aggregate_train(strategy: Any, call: HookCall) -> Any:
+    """Aggregate; the model is validated, stored and registered."""
+    recorder = recorder_of(strategy)
+    recorder.begin_run(None)
+    server_round = call.server_round
+    if recorder.replay is not None and recorder.replays(server_round):
+        metrics = recorder.replay.metrics(_TRAINING, server_round)
+        return call.answer((recorder.replay.model(server_round), _record(metrics)))
+    replies = _held(call, "replies")
+    if recorder.options.sort_replies:
+        replies = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
+        call["replies"] = replies
 
-    def aggregate_evaluate(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> MetricRecord | None:
-        """Aggregate metrics; they are attached to the version that was measured."""
-        recorder = recorder_of(self)
-        if recorder.replay is not None and recorder.replays(server_round):
-            if not recorder.evaluates_centrally:
-                recorder.end_replayed_round(server_round)
-            return _record(recorder.replay.metrics(_EVALUATION, server_round))
-        metrics: MetricRecord | None = super().aggregate_evaluate(  # type: ignore[misc]
-            server_round, list(replies)
-        )
+    def contributions() -> list[Contribution]:
+        read = partial(_contribution, recorder, _weight_key_of(strategy))
+        return contributions_of(strategy, replies, read)
+
+    return record_aggregate(strategy, call, contributions)
+
+
+def _configure_evaluate(strategy: Any, call: HookCall) -> Any:
+    """Choose the nodes of an evaluation; the model that they measure is noted."""
+    recorder = recorder_of(strategy)
+    server_round = call.server_round
+    if recorder.replays(server_round):
+        return call.answer([])
+    call["arrays"] = recorder.model_to_measure(call["arrays"])
+    recorder.measure(server_round, buffers_of(call["arrays"]))
+    return call()
+
+
+def _aggregate_evaluate(strategy: Any, call: HookCall) -> Any:
+    """Aggregate metrics; they are attached to the version that was measured."""
+    recorder = recorder_of(strategy)
+    server_round = call.server_round
+    if recorder.replay is not None and recorder.replays(server_round):
+        if not recorder.evaluates_centrally:
+            recorder.end_replayed_round(server_round)
+        return call.answer(_record(recorder.replay.metrics(_EVALUATION, server_round)))
+    _held(call, "replies")
+
+    def finish(metrics: Any) -> Any:
         recorder.record_metrics(
             server_round,
             _EVALUATION,
             _plain(metrics),
-            metrics_of(metrics),
+            recorder.metrics_of(metrics, _EVALUATION.value),
             recorder.take_measured(),
         )
         if not recorder.evaluates_centrally:
             recorder.end_round()
         return metrics
 
-
-def _argument_holders(call: inspect.BoundArguments) -> list[dict[str, Any]]:
-    """Where a call holds its arguments: by parameter, and in a ``**kwargs``."""
-    holders = [call.arguments]
-    for parameter in call.signature.parameters.values():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            holders.append(call.arguments.setdefault(parameter.name, {}))
-    return holders
+    return call.then(finish)
 
 
-def _num_rounds_of(
-    call: inspect.BoundArguments, holders: list[dict[str, Any]]
-) -> int | None:
-    """Return how many rounds a ``start`` runs, None where it does not say."""
-    parameter = call.signature.parameters.get("num_rounds")
-    found = parameter.default if parameter is not None else None
-    for given in holders:
-        found = given.get("num_rounds", found)
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+MESSAGE_HOOKS = {
+    "start": RecordedHook(_start, (), is_loop=True),
+    "configure_train": RecordedHook(
+        _configure_train,
+        ("server_round", "arrays", "config", "grid"),
+        is_inside_the_loop=True,
+    ),
+    "aggregate_train": RecordedHook(
+        _aggregate_train, ("server_round", "replies"), is_inside_the_loop=True
+    ),
+    "configure_evaluate": RecordedHook(
+        _configure_evaluate, ("server_round", "arrays", "config", "grid")
+    ),
+    "aggregate_evaluate": RecordedHook(
+        _aggregate_evaluate, ("server_round", "replies")
+    ),
+}
+"""By name, how each hook of a message strategy is recorded."""
 
 
-def _array_records(message: Message) -> list[ArrayRecord]:
-    return list(message.content.array_records.values()) if message.has_content() else []
+def _held(call: HookCall, name: str) -> Any:
+    """Return replies, held where they can be read once only."""
+    replies = call[name]
+    if isinstance(replies, Iterator):
+        replies = call[name] = list(replies)
+    return replies
 
 
 def _measuring(
@@ -168,32 +202,42 @@ def _measuring(
     """Wrap the user's function: its metrics go to the version that it measured."""
 
     @wraps(evaluate_fn)
-    def evaluate(server_round: int, arrays: ArrayRecord) -> Any:
+    def evaluate(*args: Any, **kwargs: Any) -> Any:
+        call = HookCall(evaluate_fn, ("server_round", "arrays"), args, kwargs)
+        server_round = call.server_round
         replay = recorder.replay
         if replay is not None and replay.covers(server_round):
             if replay.knows(_CENTRAL, server_round):
                 recorder.end_replayed_round(server_round)
-                return _record(replay.metrics(_CENTRAL, server_round))
+                return call.answer(_record(replay.metrics(_CENTRAL, server_round)))
             # Lost in the crash, or never measured: only on the round's own model.
-            arrays = replay.own_model(server_round) if server_round else arrays
-            if arrays is None:
-                return None
+            if server_round:
+                call["arrays"] = replay.own_model(server_round)
+            if call["arrays"] is None:
+                return call.answer(None)
         else:
-            arrays = recorder.model_to_measure(arrays)
-        measured = buffers_of(arrays)
-        metrics = evaluate_fn(server_round, arrays)
-        recorder.record_metrics(
-            server_round, _CENTRAL, _plain(metrics), metrics_of(metrics), measured
-        )
-        recorder.end_round()
-        recorder.end_replayed_round(server_round)
-        return metrics
+            call["arrays"] = recorder.model_to_measure(call["arrays"])
+        measured = buffers_of(call["arrays"])
+
+        def finish(metrics: Any) -> Any:
+            recorder.record_metrics(
+                server_round,
+                _CENTRAL,
+                _plain(metrics),
+                recorder.metrics_of(metrics, _CENTRAL.value),
+                measured,
+            )
+            recorder.end_round()
+            recorder.end_replayed_round(server_round)
+            return metrics
+
+        return call.then(finish)
 
     return evaluate
 
 
 def _plain(metrics: Any) -> Any:
-    return None if metrics is None else dict(metrics)
+    return dict(metrics) if hasattr(metrics, "keys") else metrics
 
 
 def _record(metrics: Any) -> MetricRecord | None:
@@ -204,29 +248,31 @@ def _run_of(grid: Any) -> Any:
     return getattr(grid, "run", None)
 
 
-def _contributions(replies: list[Message], weight_key: str) -> list[Contribution]:
-    return [_contribution(reply, weight_key) for reply in replies]
-
-
-def _contribution(reply: Message, weight_key: str) -> Contribution:
+def _contribution(
+    recorder: RoundRecorder, weight_key: str, reply: Message
+) -> Contribution:
     node_id = str(reply.metadata.src_node_id)
     if reply.has_error():
         return Contribution(
             node_id,
             status=ContributionStatus.ERROR,
             error_code=int(reply.error.code),
-            error_reason=reply.error.reason or "",
+            error_reason=str(reply.error.reason or ""),
         )
-    metrics: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for record in reply.content.metric_records.values():
-        metrics.update(metrics_of(record))
-    examples = number_or_none(metrics.get(weight_key))
-    return Contribution(node_id, num_examples=examples, metrics=metrics)
+        given.update(record)
+    return Contribution(
+        node_id,
+        num_examples=examples_of(given.get(weight_key)),
+        metrics=recorder.metrics_of(given, "nodes' training", f"(node {node_id})"),
+    )
 
 
-def _weight_key_of(strategy: Any) -> str:
+def _weight_key_of(wrapped: Any) -> str:
     """Return the metric that the strategy, or one inside it, weights replies by."""
-    while strategy is not None:
+    strategy = wrapping_of(wrapped).strategy
+    for _ in range(_DEEPEST_NESTING):
         key = getattr(strategy, "weighted_by_key", None)
         if isinstance(key, str):
             return key

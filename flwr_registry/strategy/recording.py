@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 from flwr_registry.errors import WeightsFormatError, WrapperOrderError
 from flwr_registry.records import Contribution
 from flwr_registry.strategy.aggregate import Aggregate
-from flwr_registry.strategy.conversions import buffers_of, metrics_of, weights_of
+from flwr_registry.strategy.conversions import buffers_of, weights_of
+from flwr_registry.strategy.hook_call import HookCall
 from flwr_registry.strategy.round_recorder import RoundRecorder
 from flwr_registry.strategy.state_rollback import StateSnapshot
 from flwr_registry.strategy.strategy_state import is_strategy
+from flwr_registry.strategy.wrapper_class import wrapping_of
 from flwr_registry.weights import Architecture, Weights
 
 __all__ = [
-    "number_or_none",
+    "contributions_of",
     "record_aggregate",
     "recorder_of",
     "require_outermost",
@@ -25,33 +27,39 @@ __all__ = [
 
 
 def recorder_of(strategy: Any) -> RoundRecorder:
-    """Return the recorder of a wrapped strategy.
-
-    It hangs on the class that was made for this one wrapper, so that the dictionary
-    that the wrapper shares with the strategy holds the strategy's own attributes only.
-    """
-    recorder: RoundRecorder = type(strategy)._flwr_registry_recorder
+    """Return the recorder of a wrapped strategy."""
+    recorder = wrapping_of(strategy).recorder
+    assert recorder is not None
     return recorder
 
 
-def require_outermost(strategy: Any) -> None:
+def require_outermost(strategy: Any, hook: str, caller: FrameType | None) -> None:
     """Refuse to work for another strategy, which would change the model afterwards.
 
-    Looks at who called the hook that calls this, once per hook.
+    Looks at who calls a hook, once per hook.
+
+    Parameters
+    ----------
+    strategy : object
+        The wrapped strategy.
+    hook : str
+        Its name.
+    caller : frame or None
+        What called it.
 
     Raises
     ------
     WrapperOrderError
         When the caller is a method of another strategy.
     """
-    hook = sys._getframe(1)
     checked = recorder_of(strategy).checked_hooks
-    if hook.f_code.co_name in checked or hook.f_back is None:
+    if hook in checked or caller is None:
         return
-    checked.add(hook.f_code.co_name)
-    caller = hook.f_back.f_locals.get("self")
-    if is_strategy(caller) and vars(caller) is not vars(strategy):
-        outer = type(caller).__name__
+    checked.add(hook)
+    found = caller.f_locals.get("self")
+    own = (strategy, wrapping_of(strategy).strategy)
+    if is_strategy(found) and not any(found is each for each in own):
+        outer = type(found).__name__
         raise WrapperOrderError(
             f"RegistryStrategy is inside {outer}, which changes the model after it was "
             "recorded: a differential-privacy wrapper would add its noise too late. "
@@ -66,21 +74,32 @@ def see_model(strategy: Any, model: Any) -> None:
     recorder.see_model(buffers_of(model), lambda _: weights_of(model, names))
 
 
+def contributions_of(
+    strategy: Any, replies: Iterable[Any], read: Callable[[Any], Contribution]
+) -> list[Contribution]:
+    """Read what each node gave; a reply that cannot be read is left out."""
+    recorder = recorder_of(strategy)
+    found = []
+    for reply in replies:
+        with recorder.tolerate("read a node's reply"):
+            found.append(read(reply))
+    return found
+
+
 def record_aggregate(
     strategy: Any,
-    server_round: int,
-    aggregate: Callable[[], tuple[Any, Any]],
+    call: HookCall,
     contributions: Callable[[], Sequence[Contribution]],
     lost_reasons: Sequence[str] = (),
-) -> tuple[Any, Any]:
+) -> Any:
     """Let a strategy aggregate, record what it gives, and hand it on.
 
     Parameters
     ----------
     strategy : object
         The wrapped strategy.
-    aggregate : callable
-        The strategy's own aggregation.
+    call : HookCall
+        Of the strategy's own aggregation.
     contributions : callable
         Reads the replies; called before the strategy may drain them.
     lost_reasons : sequence of str
@@ -88,26 +107,30 @@ def record_aggregate(
 
     Returns
     -------
-    tuple
+    object
         What the strategy returned; with None for the model when it is rejected.
     """
     recorder = recorder_of(strategy)
+    server_round = call.server_round
     answered: Sequence[Contribution] = ()
     with recorder.tolerate(f"read the replies of round {server_round}"):
         answered = contributions()
     before = None
     if recorder.options.on_invalid == "reject":
         with recorder.tolerate("remember the strategy's state"):
-            before = StateSnapshot(strategy)
-    result = aggregate()
-    found = None
-    with recorder.tolerate(f"read what round {server_round} gave"):
-        found = _read_aggregate(strategy, result, answered, lost_reasons)
-    if found is None or recorder.record(server_round, found):
-        return result
-    if before is not None:
-        before.restore()
-    return None, result[1]
+            before = StateSnapshot(wrapping_of(strategy).strategy)
+
+    def finish(result: Any) -> Any:
+        found = None
+        with recorder.tolerate(f"read what round {server_round} gave"):
+            found = _read_aggregate(strategy, result, answered, lost_reasons)
+        if found is None or recorder.record(server_round, found):
+            return result
+        if before is not None:
+            before.restore()
+        return None, result[1]
+
+    return call.then(finish)
 
 
 def _read_aggregate(
@@ -117,7 +140,8 @@ def _read_aggregate(
     lost_reasons: Sequence[str],
 ) -> Aggregate:
     model, metrics = result
-    names = recorder_of(strategy).options.names
+    recorder = recorder_of(strategy)
+    names = recorder.options.names
 
     def read_weights(reference: Architecture | None) -> Weights:
         weights = weights_of(model, names, reference)
@@ -131,19 +155,13 @@ def _read_aggregate(
         has_model=model is not None,
         buffers=buffers_of(model),
         read_weights=read_weights,
-        train_metrics=metrics_of(metrics),
+        train_metrics=recorder.metrics_of(metrics, "aggregate"),
         contributions=answered,
         tensor_type=str(getattr(model, "tensor_type", "")),
-        returned_metrics=None if metrics is None else dict(metrics),
+        returned_metrics=dict(metrics) if isinstance(metrics, Mapping) else metrics,
         lost_reasons=lost_reasons,
-        privacy=_privacy_spent(strategy),
+        privacy=_privacy_spent(wrapping_of(strategy).strategy),
     )
-
-
-def number_or_none(value: Any) -> float | None:
-    """Return a count of examples, when it is one."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
 
 
 def _privacy_spent(strategy: Any) -> tuple[float, float] | None:

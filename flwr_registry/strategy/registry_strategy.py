@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import types
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,18 +14,20 @@ from flwr_registry.checkpointing import CheckpointScheduler
 from flwr_registry.errors import StrategyError, WrapperOrderError
 from flwr_registry.registry import ModelRegistry, PromotionGate
 from flwr_registry.retention import RetentionPolicy
+from flwr_registry.strategy.attributes import attributes_of
 from flwr_registry.strategy.conversions import parameters_of, record_of
-from flwr_registry.strategy.legacy_strategy import LegacyRecording
-from flwr_registry.strategy.message_strategy import MessageRecording
+from flwr_registry.strategy.legacy_strategy import LEGACY_HOOKS
+from flwr_registry.strategy.message_strategy import MESSAGE_HOOKS
 from flwr_registry.strategy.options import (
     KEEP,
     RegistryOptions,
     options_from_run_config,
 )
-from flwr_registry.strategy.recording import recorder_of
+from flwr_registry.strategy.recording import recorder_of, require_outermost
 from flwr_registry.strategy.round_recorder import RoundRecorder
 from flwr_registry.strategy.strategy_port import StrategyPort
-from flwr_registry.strategy.strategy_state import is_strategy
+from flwr_registry.strategy.strategy_state import speaks_message_api
+from flwr_registry.strategy.wrapper_class import make_wrapper, wrapping_of
 from flwr_registry.validation import DriftDetector, ModelValidator
 
 __all__ = ["RegistryStrategy"]
@@ -35,11 +36,12 @@ __all__ = ["RegistryStrategy"]
 class RegistryStrategy:
     """Record what a strategy aggregates, and change nothing else.
 
-    ``RegistryStrategy(FedAdam(...))`` is an object of a class made for the occasion:
-    the recording of the API that the strategy belongs to, then the strategy's own
-    class. It shares the strategy's attributes. So it is a ``FedAdam`` for `isinstance`,
-    attributes set on either object are set on both, and a ``start`` that the user wrote
-    runs with the recording in it.
+    ``RegistryStrategy(FedAdam(...))`` is an object of a class made for the occasion,
+    which derives from the strategy's own class and carries its name. It shares the
+    strategy's attributes. So it is a ``FedAdam`` for `isinstance`, attributes set on
+    either object are set on both, and a ``start`` that the user wrote runs with the
+    recording in it. All other hooks run on the strategy itself, wherever they come
+    from: its class, the object, or ``__getattr__``.
 
     Each round's model is validated, stored as a safetensors file with its SHA-256, and
     registered as a version whose parent is the version of the round before. All of it
@@ -143,20 +145,7 @@ class RegistryStrategy:
 
     def __new__(cls, strategy: Any, **_: Any) -> Any:
         """Make the class for this strategy, and its object on the same attributes."""
-        _check_can_wrap(strategy)
-        inner = type(strategy)
-        recording = (
-            MessageRecording
-            if isinstance(strategy, MessageStrategy)
-            else LegacyRecording
-        )
-        made = types.new_class(
-            f"{cls.__name__}({inner.__name__})", (recording, cls, inner)
-        )
-        made.__module__ = inner.__module__
-        wrapped: Any = object.__new__(made)
-        wrapped.__dict__ = vars(strategy)
-        return wrapped
+        return _wrapper_of(cls, strategy)
 
     def __init__(
         self,
@@ -215,7 +204,7 @@ class RegistryStrategy:
             initial=initial,
             bump=bump,
         )
-        _attach_recorder(self, type(strategy), options)
+        _attach_recorder(self, options)
 
     @classmethod
     def from_context(cls, context: Context, strategy: Any, **options: Any) -> Any:
@@ -234,56 +223,65 @@ class RegistryStrategy:
         """
         configured = options_from_run_config(context.run_config)
         wrapped = cls(strategy, **{**configured, **options})
+        options_of_run = recorder_of(wrapped).options
         _attach_recorder(
-            wrapped,
-            type(strategy),
-            replace(recorder_of(wrapped).options, run_config=dict(context.run_config)),
+            wrapped, replace(options_of_run, run_config=dict(context.run_config))
         )
         return wrapped
 
-    def __reduce_ex__(self, _: Any) -> Any:
-        """Copy and pickle as the strategy, wrapped anew with the same options."""
-        inner = type(self).__bases__[-1]
-        return _wrap_again, (inner, vars(self), recorder_of(self).options)
+    @classmethod
+    def _wrap_with(cls, strategy: Any, options: RegistryOptions) -> Any:
+        """Wrap a strategy with options that another wrapper has, as a copy does."""
+        wrapped = _wrapper_of(cls, strategy)
+        _attach_recorder(wrapped, options)
+        return wrapped
 
 
-def _check_can_wrap(strategy: Any) -> None:
+def _wrapper_of(registry_class: type, strategy: Any) -> Any:
+    """Make the class for a strategy, and its object on the same attributes.
+
+    Raises
+    ------
+    StrategyError
+        When it is none.
+    WrapperOrderError
+        When it is wrapped already or holds a wrapped strategy.
+    """
     if isinstance(strategy, RegistryStrategy):
         raise WrapperOrderError("the strategy is wrapped in RegistryStrategy already")
-    if not is_strategy(strategy):
+    speaks_messages = speaks_message_api(strategy)
+    if speaks_messages is None:
         raise StrategyError(
             f"RegistryStrategy wraps a strategy, not a {type(strategy).__name__}: give "
             "it an object such as flwr.serverapp.strategy.FedAvg()"
         )
-    for name, value in vars(strategy).items():
+    for name, value in attributes_of(strategy).items():
         if isinstance(value, RegistryStrategy):
             raise WrapperOrderError(
                 f"{type(strategy).__name__}.{name} is wrapped in RegistryStrategy "
                 "already: wrap only the outermost strategy"
             )
+    hooks = MESSAGE_HOOKS if speaks_messages else LEGACY_HOOKS
+    return make_wrapper(strategy, registry_class, hooks, require_outermost)
 
 
-def _attach_recorder(wrapped: Any, inner: type, options: RegistryOptions) -> None:
-    speaks_messages = issubclass(inner, MessageStrategy)
+def _attach_recorder(wrapped: Any, options: RegistryOptions) -> None:
+    wrapping = wrapping_of(wrapped)
+    strategy = wrapping.strategy
+    speaks_messages = bool(speaks_message_api(strategy))
     port = StrategyPort(
-        wrapped,
-        inner,
+        strategy,
+        type(strategy),
         options,
         record_of if speaks_messages else parameters_of,
         # Flower's own loop looks at the last model alone, and the server of the legacy
         # API has no other.
-        looks_at_each_model=(
-            issubclass(inner, MessageStrategy)
-            and inner.start is not MessageStrategy.start
-        ),
+        looks_at_each_model=speaks_messages and not _has_flower_s_loop(strategy),
         is_told_the_end=speaks_messages,
     )
-    type(wrapped)._flwr_registry_recorder = RoundRecorder(options, port)
+    wrapping.recorder = RoundRecorder(options, port)
 
 
-def _wrap_again(inner: type, state: dict[str, Any], options: RegistryOptions) -> Any:
-    strategy: Any = object.__new__(inner)
-    vars(strategy).update(state)
-    wrapped = RegistryStrategy(strategy)
-    _attach_recorder(wrapped, inner, options)
-    return wrapped
+def _has_flower_s_loop(strategy: Any) -> bool:
+    start = getattr(strategy, "start", None)
+    return getattr(start, "__func__", start) is MessageStrategy.start

@@ -20,6 +20,8 @@ __all__ = [
     "log_invalid",
     "log_late_objects",
     "log_left_out",
+    "log_metric_left_out",
+    "log_metric_missing",
     "log_other_bump",
     "log_partial_rollback",
     "log_places",
@@ -27,6 +29,8 @@ __all__ = [
     "log_rejected_in_a_row",
     "log_resume",
     "log_summary",
+    "log_unseen_model",
+    "log_unseen_run",
     "log_version",
     "log_wait",
     "log_went_back",
@@ -214,6 +218,67 @@ def log_late_objects(attributes: Sequence[str]) -> None:
         "state, but a resumed run can only put it into an object that is there before "
         "its first round: make it in the constructor.",
         ", ".join(attributes),
+    )
+
+
+def log_metric_left_out(name: str, source: str, why: str) -> None:
+    """Log once a run that something in the metrics is too large for one."""
+    LOGGER.warning(
+        "registry: metric %r of the %s is not recorded: %s. Metrics are numbers, short "
+        "texts and short lists; send arrays in an ArrayRecord or as parameters.",
+        name,
+        source,
+        why,
+    )
+
+
+def log_metric_missing(
+    name: str, server_round: int | None, known: Sequence[str]
+) -> None:
+    """Log that a metric that decides did not come yet, or never came.
+
+    Parameters
+    ----------
+    server_round : int or None
+        None at the end of the run.
+    """
+    if server_round is None:
+        LOGGER.warning(
+            "registry: the metric %r was never measured, so nothing was decided by it",
+            name,
+        )
+        return
+    LOGGER.warning(
+        "registry: the metric %r decides about checkpoints or the best version, but "
+        "nothing measured it up to round %d (known: %s). Nothing is decided by it "
+        "until it is measured.",
+        name,
+        server_round,
+        ", ".join(known[:20]) or "none",
+    )
+
+
+def log_unseen_model(server_round: int, hook: str) -> None:
+    """Log once a run that a round's model did not come through the strategy."""
+    LOGGER.warning(
+        "registry: the model of round %d did not come from the strategy's %s, so it "
+        "is no version and no checkpoint holds it; so it will be with each such round. "
+        "Let the server call strategy.%s, or register models by "
+        "ModelRegistry.register.",
+        server_round,
+        hook,
+        hook,
+    )
+
+
+def log_unseen_run(hook: str) -> None:
+    """Log that a run ended in which no hook of the strategy was called."""
+    LOGGER.warning(
+        "registry: nothing is registered: start does not call the strategy's %s. Let "
+        "it call the hooks on itself, as self.%s, wrap the strategy whose hooks it "
+        "calls, or register models by ModelRegistry.register.",
+        hook,
+        hook,
     )
 
 

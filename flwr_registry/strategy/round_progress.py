@@ -29,18 +29,29 @@ class RoundProgress:
         Something came of it that its end has to follow.
     trained : Weights or None
         What it trains, if that is not what the round before gave.
+    is_aggregated : bool
+        The strategy's aggregate was seen, be it None.
+    lacks_model : bool
+        It has a model, which was not seen.
     """
 
     server_round: int = 0
     made: RoundVersion | None = None
     is_pending: bool = False
     trained: Weights | None = None
-    _chosen: tuple[str, ...] = ()
+    is_aggregated: bool = False
+    lacks_model: bool = False
+    _chosen: list[str] = field(default_factory=list)
     _began: float = field(default_factory=time.perf_counter)
 
     def choose(self, node_ids: Iterable[str]) -> None:
-        """Note to which nodes the round is sent."""
-        self._chosen = tuple(node_ids)
+        """Note to which nodes the round is sent, once for each message."""
+        self._chosen.extend(node_ids)
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether any node was asked to train."""
+        return bool(self._chosen)
 
     def facts(self, aggregate: Aggregate) -> RoundFacts:
         """Tell what the round did, now that it is aggregated."""

@@ -10,7 +10,9 @@ from typing import Any
 from flwr_registry.errors import ResumeError, ValidationError, WeightsFormatError
 from flwr_registry.records import MetricSource, RoundFacts
 from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
+from flwr_registry.strategy.deciding_metrics import DecidingMetrics
 from flwr_registry.strategy.drift_gate import DriftGate
+from flwr_registry.strategy.metrics_reader import MetricsReader
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.replay import Replay
 from flwr_registry.strategy.resumed_model import ResumedModel
@@ -28,6 +30,7 @@ from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.run_opening import RunOpening
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.tolerance import Tolerance
+from flwr_registry.strategy.unseen_models import UnseenModels
 from flwr_registry.strategy.verdict import Consequence, Verdict
 from flwr_registry.weights import Architecture, Weights
 
@@ -52,6 +55,10 @@ class RoundRecorder:
         Hooks whose caller was looked at.
     evaluates_centrally : bool
         A central evaluation ends each round.
+    metrics_of : callable
+        Reads metrics as what a registry keeps of them; what it leaves out is told.
+    unseen : UnseenModels
+        Notices models that do not come through the strategy.
     """
 
     def __init__(self, options: RegistryOptions, port: StrategyPort) -> None:
@@ -63,6 +70,7 @@ class RoundRecorder:
     def _forget(self) -> None:
         self.tolerate = Tolerance(self.options.on_error)
         self.evaluates_centrally = False
+        self.metrics_of = MetricsReader().read
         self._measured: Buffers = ()
         self._begun = False
         self._settings_are_noted = False
@@ -74,6 +82,8 @@ class RoundRecorder:
         self._round = RoundProgress()
         self._metrics = MetricsHistory()
         self._snapshots = RoundSnapshots(self.options, self._port, self.tolerate)
+        self._deciding = DecidingMetrics(self.options.deciding_metrics)
+        self.unseen = UnseenModels(self._port.aggregate_hook)
         self._jobs = RunJobs(self.options, self._port.class_chain, self.tolerate)
         self._opening = RunOpening(self._port)
         self._drift = DriftGate(self.options, self._port, self.tolerate)
@@ -124,9 +134,7 @@ class RoundRecorder:
         self._metrics = MetricsHistory.of(replay.content)
         self._jobs.go_on_after(replay.content)
         self._drift.take_up(self._metrics, replay.last_round)
-        self._snapshots = RoundSnapshots(
-            self.options, self._port, self.tolerate, names_are_checked=True
-        )
+        self._deciding = DecidingMetrics(self.options.deciding_metrics, is_resumed=True)
 
     def _refuse_to_start_blindly(self) -> None:
         if self.options.starts_from_something:
@@ -206,7 +214,12 @@ class RoundRecorder:
 
     def begin_round(self, server_round: int) -> None:
         """Note that a round begins; the one before it is over."""
+        current = self._round
+        if server_round == current.server_round and not current.is_aggregated:
+            # Sent to more nodes, or a second message to the same.
+            return
         self.end_round()
+        self.unseen.has_begun_a_round = True
         self._opening.take_up()
         if self.replay is not None and not self.replays(server_round):
             self.replay.end()
@@ -234,6 +247,7 @@ class RoundRecorder:
         if server_round != self._round.server_round:
             # Aggregated without being configured here, as unit tests of strategies do.
             self.begin_round(server_round)
+        self._round.is_aggregated, self._round.lacks_model = True, False
         facts = self._round.facts(aggregate)
         self._metrics.note(
             MetricSource.TRAIN_CLIENTAPP, server_round, aggregate.returned_metrics
@@ -352,9 +366,10 @@ class RoundRecorder:
         self._opening.resumed = None
         self._model, self._drift.restored = model, None
 
-    def measure(self, buffers: Buffers) -> None:
+    def measure(self, server_round: int, buffers: Buffers) -> None:
         """Note the model that an evaluation is about to measure."""
         self._measured = buffers
+        self._notice_unseen_model(server_round, buffers)
 
     def take_measured(self) -> Buffers:
         """Return the model that was measured, and let go of it: it may be the last."""
@@ -382,6 +397,7 @@ class RoundRecorder:
         buffers : tuple of bytes
             Of the model that was measured.
         """
+        self._notice_unseen_model(server_round, buffers)
         self._metrics.note(source, server_round, measured)
         if not metrics:
             return
@@ -396,17 +412,29 @@ class RoundRecorder:
         Raises
         ------
         MetricNotMeasuredError
-            When a metric that decides something was not measured.
+            When the name of a metric that decides something must be misspelt.
         DriftError
             When the federation is getting worse and ``on_drift="stop"``.
         """
         ended = self._round
+        self._notice_unseen_model(ended.server_round)
         if not ended.is_pending:
             return
         ended.is_pending = False
+        if ended.lacks_model:
+            # Nothing is saved of a round whose model was not seen.
+            self._metrics.end_round(ended.server_round)
+            return
         made, ended.made = ended.made, None
         findings = self._drift.review(ended.server_round, self._metrics)
         self._model = self._drift.go_back(findings, self._model, self._jobs)
+        if made is not None:
+            self._deciding.check(
+                ended.server_round,
+                self._metrics,
+                may_come_centrally=self.evaluates_centrally
+                or self._port.may_evaluate_centrally,
+            )
         self._jobs.end(
             self._snapshots.take(
                 ended.server_round,
@@ -422,6 +450,18 @@ class RoundRecorder:
             self._jobs.finish_round(ended.server_round)
         self._drift.end_if_chosen(ended.server_round, findings)
 
+    def _notice_unseen_model(
+        self, server_round: int, buffers: Buffers | None = None
+    ) -> None:
+        if self.replays(server_round):
+            return
+        has_changed = None
+        if buffers is not None:
+            is_known = same_buffers(buffers, self._model.buffers)
+            has_changed = not is_known and self._drift.restored is None
+        if self.unseen.notice(self._round, server_round, has_changed=has_changed):
+            self._model = CurrentModel()
+
     def end_run(self, *, finished: bool) -> None:
         """Let go of database and storage; nothing happens when no run has begun.
 
@@ -436,6 +476,13 @@ class RoundRecorder:
         try:
             if finished:
                 self.end_round()
+                self._deciding.finish()
+                if (
+                    self._port.looks_at_each_model
+                    and not self.unseen.has_begun_a_round
+                    and self.replay is None
+                ):
+                    self.unseen.notice_run()
                 self._opening.end()
                 self._jobs.finish()
             else:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from flwr_registry.checkpointing import RoundEnd, capture_random_state
-from flwr_registry.errors import MetricNotMeasuredError
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.run_history import (
     CurrentModel,
@@ -59,26 +58,14 @@ class EndedRound:
 
 
 class RoundSnapshots:
-    """Takes hold of what each round of a run leaves.
-
-    Parameters
-    ----------
-    names_are_checked : bool
-        The metrics that decide are known to be measured.
-    """
+    """Takes hold of what each round of a run leaves."""
 
     def __init__(
-        self,
-        options: RegistryOptions,
-        port: StrategyPort,
-        tolerate: Tolerance,
-        *,
-        names_are_checked: bool = False,
+        self, options: RegistryOptions, port: StrategyPort, tolerate: Tolerance
     ) -> None:
         self._options = options
         self._port = port
         self._tolerate = tolerate
-        self._names_are_checked = names_are_checked
         self._was_due_at = time.monotonic()
 
     def take(
@@ -89,16 +76,8 @@ class RoundSnapshots:
         metrics: MetricsHistory,
         reference: RunReference,
     ) -> EndedRound:
-        """Take hold of a round's end.
-
-        Raises
-        ------
-        MetricNotMeasuredError
-            When a metric that decides was not measured in the first round with a model.
-        """
+        """Take hold of a round's end."""
         measured = metrics.end_round(server_round)
-        if made is not None:
-            self._check_names(server_round, measured)
         state = None
         with self._tolerate("take hold of the strategy's state"):
             state = self._port.export_state()
@@ -121,16 +100,3 @@ class RoundSnapshots:
         if due:
             self._was_due_at = now
         return due
-
-    def _check_names(self, server_round: int, measured: Mapping[str, float]) -> None:
-        if self._names_are_checked:
-            return
-        self._names_are_checked = True
-        for name in sorted(self._options.deciding_metrics - set(measured)):
-            known = ", ".join(sorted(measured)) or "nothing"
-            raise MetricNotMeasuredError(
-                f"the metric {name!r} decides about checkpoints or the best version, "
-                f"but round {server_round} measured {known}: correct its name, "
-                "or measure it",
-                metric=name,
-            )

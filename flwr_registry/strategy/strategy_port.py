@@ -23,6 +23,8 @@ from flwr_registry.weights import NpyImages, Weights
 
 __all__ = ["StrategyPort"]
 
+_DEEPEST_NESTING = 8
+
 
 class StrategyPort:
     """One wrapped strategy, seen from the recorder.
@@ -65,6 +67,23 @@ class StrategyPort:
         self.model_of = model_of
         self.looks_at_each_model = looks_at_each_model
         self.is_told_the_end = is_told_the_end
+
+    @property
+    def aggregate_hook(self) -> str:
+        """Name of the hook that a round's model comes through."""
+        return "aggregate_train" if self.is_told_the_end else "aggregate_fit"
+
+    @property
+    def may_evaluate_centrally(self) -> bool:
+        """Whether a legacy strategy has something to evaluate a model with."""
+        strategy = None if self.is_told_the_end else self._strategy
+        for _ in range(_DEEPEST_NESTING):
+            module = str(getattr(getattr(strategy, "evaluate", None), "__module__", ""))
+            is_flower_s = module.partition(".")[0] == "flwr"
+            if not is_flower_s or getattr(strategy, "evaluate_fn", None) is not None:
+                return strategy is not None
+            strategy = getattr(strategy, "strategy", None)
+        return False
 
     def note_settings(self) -> None:
         """Take what the strategy is before training as settings, which are no state."""

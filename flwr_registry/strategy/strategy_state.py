@@ -24,10 +24,14 @@ __all__ = [
     "is_strategy",
     "may_change",
     "rebinds_arrays",
+    "speaks_message_api",
 ]
 
 STATE_FORMAT = 2
 """Of the tree; the first knew no classes, no shared objects and no torch."""
+
+_MESSAGE_HOOKS = ("configure_train", "aggregate_train")
+_LEGACY_HOOKS = ("configure_fit", "aggregate_fit")
 
 _SMALL_BYTES = 1024 * 1024
 
@@ -81,6 +85,22 @@ class Beginning:
 def is_strategy(value: Any) -> bool:
     """Whether a value is a strategy of either of Flower's APIs."""
     return isinstance(value, MessageStrategy | LegacyStrategy)
+
+
+def speaks_message_api(value: Any) -> bool | None:
+    """Tell of which of Flower's APIs a strategy is; None for what is no strategy.
+
+    An object that has the hooks is one, whatever it derives from: so are strategies
+    that hand everything on to another by ``__getattr__``.
+    """
+    if isinstance(value, type):
+        return None
+    if is_strategy(value):
+        return isinstance(value, MessageStrategy)
+    for hooks, is_message in (_MESSAGE_HOOKS, True), (_LEGACY_HOOKS, False):
+        if all(callable(getattr(value, hook, None)) for hook in hooks):
+            return is_message
+    return None
 
 
 def has_state_dict(value: Any) -> bool:

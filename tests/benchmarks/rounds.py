@@ -16,7 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from itertools import pairwise
 from pathlib import Path
@@ -29,17 +29,20 @@ from flwr.server.strategy import FedAvg as LegacyFedAvg
 from flwr.serverapp.strategy import FedAvg as MessageFedAvg
 
 from flwr_registry import ModelRegistry, RegistryStrategy
-from flwr_registry.strategy.legacy_strategy import LegacyRecording
-from flwr_registry.strategy.message_strategy import MessageRecording
+from flwr_registry.strategy.legacy_strategy import LEGACY_HOOKS
+from flwr_registry.strategy.message_strategy import MESSAGE_HOOKS
 from flwr_registry.strategy.round_validation import RoundValidation
+from flwr_registry.strategy.wrapper_class import RecordedHook
+
+Hooks = dict[str, RecordedHook]
 
 ROUNDS = 5
 TURNS = 2
 
-APIS: dict[str, tuple[type, type, Callable[..., None], tuple[str, ...]]] = {
+APIS: dict[str, tuple[type, Hooks, Callable[..., None], tuple[str, ...]]] = {
     "message": (
         MessageFedAvg,
-        MessageRecording,
+        MESSAGE_HOOKS,
         run_message,
         (
             "configure_train",
@@ -50,7 +53,7 @@ APIS: dict[str, tuple[type, type, Callable[..., None], tuple[str, ...]]] = {
     ),
     "legacy": (
         LegacyFedAvg,
-        LegacyRecording,
+        LEGACY_HOOKS,
         run_legacy,
         (
             "configure_fit",
@@ -105,15 +108,20 @@ class Clock:
 
 @contextmanager
 def hooks_timed(
-    clock: Clock, recording: type, hooks: tuple[str, ...]
+    clock: Clock, recording: Hooks, hooks: tuple[str, ...]
 ) -> Iterator[None]:
     """Time the hooks of the wrapper, and validation."""
-    places = [(recording, hook, "wrapped") for hook in hooks]
-    places += [(RoundValidation, name, "validation") for name in ("read", "judge")]
+    timed_hooks = {
+        name: replace(
+            recording[name], record=clock.timing(recording[name].record, "wrapped")
+        )
+        for name in hooks
+    }
     with ExitStack() as patches:
-        for place, name, what in places:
-            timed = clock.timing(place.__dict__[name], what)
-            patches.enter_context(mock.patch.object(place, name, timed))
+        patches.enter_context(mock.patch.dict(recording, timed_hooks))
+        for name in ("read", "judge"):
+            timed = clock.timing(RoundValidation.__dict__[name], "validation")
+            patches.enter_context(mock.patch.object(RoundValidation, name, timed))
         yield
 
 
@@ -137,14 +145,16 @@ def run(api: str, megabytes: int, seconds: float, *, wrap: bool) -> tuple[Clock,
     strategy: Any = timed_class(kind, clock, hooks)()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        with ModelRegistry(place / "registry.db") as registry:
+        with (
+            ModelRegistry(place / "registry.db") as registry,
+            hooks_timed(clock, recording, hooks),
+        ):
             if wrap:
                 strategy = RegistryStrategy(
                     strategy, registry=registry, run="trial", on_error="raise"
                 )
             began = time.perf_counter()
-            with hooks_timed(clock, recording, hooks):
-                play(strategy, megabytes, seconds, ROUNDS)
+            play(strategy, megabytes, seconds, ROUNDS)
             whole = time.perf_counter() - began
             if wrap:
                 assert len(registry.list()) == ROUNDS

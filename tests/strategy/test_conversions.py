@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from flwr.app import Array, ArrayRecord, MetricRecord
+from flwr.app import Array, ArrayRecord
 from flwr.common import Parameters, ndarrays_to_parameters
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +13,6 @@ from flwr_registry.errors import WeightsFormatError
 from flwr_registry.strategy.conversions import (
     array_view,
     buffers_of,
-    metrics_of,
     weights_of,
 )
 from flwr_registry.strategy.options import RegistryOptions
@@ -102,20 +101,6 @@ def test_counters_that_averaging_made_floats_are_noted():
     weights = weights_of(averaged, None, reference)
     assert dict(weights.cast_back) == {"n": "int64"}
     assert weights["n"].dtype == np.float64
-
-
-def test_metrics_become_plain():
-    assert metrics_of(MetricRecord({"loss": 0.5, "n": 3, "per": [1.0, 2.0]})) == {
-        "loss": 0.5,
-        "n": 3,
-        "per": [1.0, 2.0],
-    }
-    assert metrics_of({"a": np.float32(2), "b": b"raw", "c": True, "d": "x"}) == {
-        "a": 2.0,
-        "c": True,
-        "d": "x",
-    }
-    assert metrics_of(None) == metrics_of(3) == {}
 
 
 def test_names_come_from_a_module_its_state_dict_or_a_list():

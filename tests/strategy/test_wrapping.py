@@ -196,5 +196,7 @@ def test_a_registry_that_the_user_brings_stays_open(database):
         assert registry.latest("digits-app").version == "1.0.0"
 
 
-def test_the_class_is_named_after_both():
-    assert type(RegistryStrategy(FedAvg())).__name__ == "RegistryStrategy(FedAvg)"
+def test_the_class_is_named_after_the_strategy_s_own():
+    made = type(RegistryStrategy(FedAvg()))
+    assert (made.__name__, made.__qualname__) == ("FedAvg", "FedAvg")
+    assert made.__module__ == FedAvg.__module__
