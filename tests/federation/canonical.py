@@ -1,6 +1,7 @@
 """Any value of a federation as plain tuples that compare bit for bit."""
 
 import hashlib
+import random
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, Message
 from flwr.common import Parameters
+
+from flwr_registry.strategy.attributes import attributes_of
 
 __all__ = ["Canonical", "canonical", "public_state"]
 
@@ -49,6 +52,19 @@ def _canonical_object(value: object) -> Canonical:
     if is_dataclass(value) and not isinstance(value, type):
         named = {field.name: getattr(value, field.name) for field in fields(value)}
         return (_class_name(value), canonical(named))
+    if callable(getattr(value, "state_dict", None)):
+        return (_class_name(value), canonical(value.state_dict()))
+    if isinstance(value, random.Random):
+        return (_class_name(value), canonical(value.getstate()))
+    if isinstance(value, np.random.Generator):
+        return (_class_name(value), canonical(value.bit_generator.state))
+    if isinstance(value, np.random.RandomState):
+        return (_class_name(value), canonical(value.get_state(legacy=False)))
+    if hasattr(value, "untyped_storage"):
+        content = bytes(value.detach().contiguous().untyped_storage().tolist())
+        return ("tensor", str(value.dtype), tuple(value.shape), _digest(content))
+    if hasattr(value, "get_state"):
+        return (_class_name(value), canonical(value.get_state()))
     if callable(value):
         return ("callable", getattr(value, "__qualname__", _class_name(value)))
     return (_class_name(value), *public_state(value))
@@ -65,7 +81,7 @@ def public_state(value: object) -> Canonical:
     """Return the attributes of an object, less those of a recording wrapper."""
     return tuple(
         (name, canonical(attribute))
-        for name, attribute in sorted(vars(value).items())
+        for name, attribute in sorted(attributes_of(value).items())
         if not name.startswith("_flwr_registry")
     )
 
