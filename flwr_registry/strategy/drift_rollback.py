@@ -105,7 +105,7 @@ def go_back(
     """Go back to an earlier model, and to the strategy's state of its round."""
     content = earlier.content
     if content is not None:
-        port.take_up(StrategyState(content.state, dict(content.state_arrays)))
+        port.go_back_to(StrategyState(content.state, dict(content.state_arrays)))
     given = port.model_of(earlier.images, tensor_type)
     buffers, weights = port.view(given, earlier.images)
     version = RoundVersion(earlier.version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from flwr_registry.checkpointing import CheckpointContent
@@ -14,13 +15,18 @@ from flwr_registry.records import ModelVersion, VersionStatus
 from flwr_registry.strategy.attributes import attributes_of
 from flwr_registry.strategy.containers import items_of
 from flwr_registry.strategy.known_classes import holds_fields
-from flwr_registry.strategy.strategy_state import is_accountant, is_strategy
+from flwr_registry.strategy.strategy_state import (
+    has_state_dict,
+    is_accountant,
+    is_strategy,
+)
 
 __all__ = [
     "check_accountants",
     "check_given",
     "check_initial",
     "check_strategy",
+    "objects_without_state",
 ]
 
 _ANEW = "or start anew with resume=False and another run name"
@@ -105,10 +111,26 @@ def check_accountants(strategy: Any, tree: Any) -> None:
     ResumeError
         Naming the attribute.
     """
-    _check_accountants(strategy, tree, "", set())
+    for path, value in _unsaved(strategy, tree, "", set()):
+        found = _accountant_in(value)
+        if found is not None:
+            raise ResumeError(
+                f"the checkpoint holds no state for the strategy's {path} "
+                f"({type(found).__name__}): a privacy budget would start at zero "
+                f"again. Resume without it if the run had none, {_ANEW}"
+            )
 
 
-def _check_accountants(owner: Any, tree: Any, path: str, seen: set[int]) -> None:
+def objects_without_state(strategy: Any, tree: Any) -> list[str]:
+    """Return which attributes take a state, but have none in the checkpoint."""
+    unsaved = _unsaved(strategy, tree, "", set())
+    return [path for path, value in unsaved if has_state_dict(value)]
+
+
+def _unsaved(
+    owner: Any, tree: Any, path: str, seen: set[int]
+) -> Iterator[tuple[str, Any]]:
+    """Go through the attributes that the checkpoint does not have, by path."""
     if id(owner) in seen:
         return
     seen.add(id(owner))
@@ -120,13 +142,9 @@ def _check_accountants(owner: Any, tree: Any, path: str, seen: set[int]) -> None
         if is_strategy(value) or holds_fields(type(value)):
             tag = "$strategy" if is_strategy(value) else "$object"
             inner = node.get(tag) if isinstance(node, dict) else None
-            _check_accountants(value, inner, f"{path}{name}.", seen)
-        elif node is None and (found := _accountant_in(value)) is not None:
-            raise ResumeError(
-                f"the checkpoint holds no state for the strategy's {path}{name} "
-                f"({type(found).__name__}): a privacy budget would start at zero "
-                f"again. Resume without it if the run had none, {_ANEW}"
-            )
+            yield from _unsaved(value, inner, f"{path}{name}.", seen)
+        elif node is None:
+            yield f"{path}{name}", value
 
 
 def _accountant_in(value: Any) -> Any:

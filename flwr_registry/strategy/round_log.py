@@ -22,6 +22,7 @@ __all__ = [
     "log_left_out",
     "log_metric_left_out",
     "log_metric_missing",
+    "log_objects_without_state",
     "log_other_bump",
     "log_partial_rollback",
     "log_places",
@@ -122,6 +123,15 @@ def log_invalid(
         _first_of(errors, "; "),
         consequence.value,
         _named(kept) if consequence is Consequence.REJECT else "",
+    )
+
+
+def log_objects_without_state(attributes: Sequence[str]) -> None:
+    """Log at a resume which objects start as the constructor made them."""
+    LOGGER.warning(
+        "registry: the checkpoint holds no state for the strategy's %s: it goes on as "
+        "the constructor made it. If the run had it, the result will differ.",
+        ", ".join(attributes),
     )
 
 

@@ -220,6 +220,8 @@ class RoundRecorder:
             return
         self.end_round()
         self.unseen.has_begun_a_round = True
+        with self.tolerate("look at the strategy before its first round"):
+            self._port.note_objects()
         self._opening.take_up()
         if self.replay is not None and not self.replays(server_round):
             self.replay.end()

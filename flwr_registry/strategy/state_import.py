@@ -21,7 +21,9 @@ from flwr_registry.strategy.strategy_state import StrategyState, is_strategy
 __all__ = ["import_state"]
 
 
-def import_state(strategy: Any, state: StrategyState) -> None:
+def import_state(
+    strategy: Any, state: StrategyState, *, settings: Mapping[str, Any] | None = None
+) -> None:
     """Put a state back into a strategy that was built as the one it came from.
 
     Contents go into the objects that are there, so whoever else holds them sees them.
@@ -30,6 +32,9 @@ def import_state(strategy: Any, state: StrategyState) -> None:
     ----------
     state : StrategyState
         Its arrays are copied and, where they are a dictionary, taken out of it.
+    settings : mapping, optional
+        What attributes that the state lacks go back to, by path; without it they stay
+        as the constructor made them.
 
     Raises
     ------
@@ -46,6 +51,7 @@ def import_state(strategy: Any, state: StrategyState) -> None:
             **OBJECT_READERS,
             "$strategy": _read_strategy,
         },
+        settings or {},
         is_old="$format" not in state.tree,
     )
     _fill_strategy(reader, strategy, state.tree, "")
@@ -69,4 +75,5 @@ def _fill_strategy(
     on_classes = tree.get("$class", {})
     for kind, of in users_classes_of(owner).items():
         if kind is of:
-            reader.fields(kind, on_classes.get(class_name_of(kind), {}), f"{path}")
+            tree_of_class = on_classes.get(class_name_of(kind), {})
+            reader.fields(kind, tree_of_class, f"{kind.__qualname__}.")

@@ -30,7 +30,14 @@ __all__ = [
 ABSENT = object()
 """Stands for what is not there."""
 
-_MISFITS = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+_MISFITS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,8 @@ class ValueReader:
         The classes that the tree may name.
     readers : mapping
         By tag.
+    settings : mapping
+        What attributes that the tree lacks go back to, by path.
     is_old : bool
         An older release wrote the tree, which says less.
     """
@@ -119,6 +128,7 @@ class ValueReader:
         arrays: StateArraysReader,
         known: KnownClasses,
         readers: Mapping[str, Reader],
+        settings: Mapping[str, Any],
         *,
         is_old: bool,
     ) -> None:
@@ -126,6 +136,7 @@ class ValueReader:
         self.arrays = arrays
         self.known = known
         self._readers = readers
+        self._settings = settings
         self._forms = plain_readers()
         self._made: dict[int, Any] = {}
         self._used: dict[int, Any] = {}
@@ -167,6 +178,9 @@ class ValueReader:
             if not name.startswith("$"):
                 before = present.get(name, ABSENT)
                 set_attribute(owner, name, self.value(node, before, f"{path}{name}"))
+        for name in present if self._settings else ():
+            if name not in tree and f"{path}{name}" in self._settings:
+                set_attribute(owner, name, self._settings[f"{path}{name}"])
 
     def keep(self, node: Mapping[str, Any], value: Any) -> Any:
         """Note what a node became, for those that are the same; return it."""

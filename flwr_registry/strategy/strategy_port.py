@@ -15,7 +15,11 @@ from flwr_registry.strategy.aggregate import Buffers
 from flwr_registry.strategy.conversions import buffers_of, weights_of
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.provenance import provenance_of, strategy_chain_of
-from flwr_registry.strategy.resume_checks import check_accountants
+from flwr_registry.strategy.resume_checks import (
+    check_accountants,
+    objects_without_state,
+)
+from flwr_registry.strategy.round_log import log_objects_without_state
 from flwr_registry.strategy.state_export import beginning_of, export_state
 from flwr_registry.strategy.state_import import import_state
 from flwr_registry.strategy.strategy_state import Beginning, StrategyState
@@ -59,6 +63,7 @@ class StrategyPort:
         self._strategy = strategy
         self._options = options
         self._beginning: Beginning | None = None
+        self._objects_are_noted = False
         self._is_called_at_exit = False
         self.describe_run: Callable[[Any], RunProvenance] = partial(
             provenance_of, strategy, strategy_class, options
@@ -88,6 +93,16 @@ class StrategyPort:
     def note_settings(self) -> None:
         """Take what the strategy is before training as settings, which are no state."""
         self._beginning = beginning_of(self._strategy)
+        self._objects_are_noted = False
+
+    def note_objects(self) -> None:
+        """Take note of the objects that came before the first round; once a run.
+
+        A ``start`` of the user's makes them again when the run is resumed.
+        """
+        if not self._objects_are_noted and self._beginning is not None:
+            self._objects_are_noted = True
+            self._beginning.learn_objects(beginning_of(self._strategy))
 
     def export_state(self) -> StrategyState:
         """Take out what the strategy carries, less its settings; it stands still."""
@@ -96,10 +111,18 @@ class StrategyPort:
     def check_state(self, content: CheckpointContent) -> None:
         """Refuse a checkpoint that lacks what the strategy must not start without."""
         check_accountants(self._strategy, content.state)
+        unsaved = objects_without_state(self._strategy, content.state)
+        if unsaved:
+            log_objects_without_state(unsaved)
 
     def take_up(self, state: StrategyState) -> None:
         """Give the strategy the state of a checkpoint."""
         import_state(self._strategy, state)
+
+    def go_back_to(self, state: StrategyState) -> None:
+        """Give the strategy the state of a checkpoint of this very run."""
+        settings = self._beginning.settings if self._beginning else {}
+        import_state(self._strategy, state, settings=settings)
 
     def call_at_exit(self, work: Callable[[], None]) -> None:
         """Run work when Flower ends the process: on ``flwr stop`` and on SIGTERM."""

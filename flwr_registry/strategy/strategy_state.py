@@ -81,6 +81,11 @@ class Beginning:
     prints: dict[str, bytes] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
 
+    def learn_objects(self, later: Beginning) -> None:
+        """Take in the objects that were made since, of what was not there before."""
+        self.classes = {**later.classes, **self.classes}
+        self.prints = {**later.prints, **self.prints}
+
 
 def is_strategy(value: Any) -> bool:
     """Whether a value is a strategy of either of Flower's APIs."""

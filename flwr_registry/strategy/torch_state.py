@@ -88,17 +88,26 @@ def array_of(tensor: Any) -> NDArray[Any] | None:
 
     What numpy has no dtype for, such as bfloat16, comes as its bytes.
     """
-    seen = tensor.detach().resolve_conj().resolve_neg()
-    on_cpu = seen.cpu()
+    seen = tensor.detach().resolve_conj().resolve_neg().cpu()
     try:
-        array = on_cpu.numpy()
+        return np.array(seen.numpy(), order="C")
     except (TypeError, RuntimeError):
-        try:
-            array = on_cpu.contiguous().reshape(-1).view(_torch().uint8).numpy()
-        except (TypeError, RuntimeError):
-            return None
-    is_own = on_cpu.data_ptr() != tensor.data_ptr()
-    return np.ascontiguousarray(array) if is_own else array.copy()
+        pass
+    try:
+        flat = _evenly_laid(seen.reshape(-1)).view(_torch().uint8)
+        return np.array(flat.numpy())
+    except (TypeError, RuntimeError):
+        return None
+
+
+def _evenly_laid(flat: Any) -> Any:
+    """Return a flat tensor that can be viewed as another dtype.
+
+    One of a single value or none may have any stride.
+    """
+    if flat.stride(-1) == 1:
+        return flat
+    return _torch().empty(flat.numel(), dtype=flat.dtype).copy_(flat)
 
 
 def tensor_facts(tensor: Any) -> dict[str, Any]:
@@ -134,7 +143,7 @@ def tensor_from(array: NDArray[Any], facts: dict[str, Any], present: Any) -> Any
     shape = tuple(int(size) for size in facts["$shape"])
     values = torch.from_numpy(array)
     if values.dtype is not dtype:
-        values = values.reshape(-1).view(torch.uint8).view(dtype)
+        values = _evenly_laid(values.reshape(-1).view(torch.uint8)).view(dtype)
     values = values.reshape(shape)
     if is_plain_tensor(present) and (present.shape, present.dtype) == (shape, dtype):
         fill_tensor(present, values)

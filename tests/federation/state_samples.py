@@ -194,4 +194,6 @@ def same(left: Any, right: Any) -> bool:
 
 
 def _bits(tensor: torch.Tensor) -> bytes:
-    return tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    flat = torch.empty(tensor.numel(), dtype=tensor.dtype)
+    flat.copy_(tensor.detach().reshape(-1))
+    return flat.view(torch.uint8).numpy().tobytes()
