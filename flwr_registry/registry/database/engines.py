@@ -131,7 +131,7 @@ class EngineSettings:
     def listen(self, engine: Engine) -> None:
         """Set up each connection and each transaction of an engine."""
         # First of all: what is asked of a new connection may not be answered either.
-        event.listen(engine, "connect", _hold, insert=True)
+        event.listen(engine, "connect", _hold_new, insert=True)
         event.listen(engine, "checkin", _release)
         if self.file is not None:
             event.listen(engine, "connect", _set_up_sqlite)
@@ -215,10 +215,16 @@ def _milliseconds(seconds: float) -> str:
     return f"{max(1, round(seconds * 1000))}ms"
 
 
-def _hold(_connection: object, record: Any) -> None:
+def _hold_new(connection: Any, record: Any) -> None:
     transaction = current_transaction()
-    if transaction is not None:
+    if transaction is None:
+        return
+    try:
         transaction.hold(record.driver_connection)
+    except BaseException:
+        # It was made too late, and no pool has it yet.
+        connection.close()
+        raise
 
 
 def _release(_connection: object, _record: object) -> None:

@@ -237,14 +237,14 @@ def test_a_server_that_freezes_in_a_transaction(proxy, database, database_url):
     assert database.read(count) == 1
 
 
-def test_an_error_of_the_work_is_not_taken_for_the_databases(database):
+def test_an_error_of_the_work_is_not_taken_for_the_databases(proxied):
     def fail(_session):
         raise FileNotFoundError("a file of the work")
 
-    if isinstance(database, Awaited):
-        pytest.skip("asyncpg's own errors of sockets are OSErrors too")
+    opened = Blocking(make_url(proxied[1]))
     with pytest.raises(FileNotFoundError):
-        database.read(fail)
+        opened.read(fail)
+    opened.end()
 
 
 def test_no_limit_is_a_long_one(proxied):
