@@ -1,6 +1,7 @@
 """Keeps every test away from the home and the settings of the person who runs it."""
 
 import os
+import pickle
 import random
 import sys
 import tempfile
@@ -31,10 +32,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
 
 
-def _generator_states() -> tuple[object, ...]:
-    torch = sys.modules.get("torch")
-    drawn = None if torch is None else torch.get_rng_state().numpy().tobytes()
-    return random.getstate(), repr(np.random.get_state()), drawn
+def _generator_states() -> dict[str, object]:
+    states: dict[str, object] = {
+        "random": random.getstate(),
+        "numpy.random": pickle.dumps(np.random.get_state()),
+    }
+    if (torch := sys.modules.get("torch")) is not None:
+        states["torch"] = torch.get_rng_state().numpy().tobytes()
+    return states
 
 
 @pytest.fixture
@@ -42,7 +47,9 @@ def untouched_generators() -> Iterator[None]:
     """Check that a test draws from no generator that a training may draw from."""
     before = _generator_states()
     yield
-    assert _generator_states() == before
+    for name, state in _generator_states().items():
+        # Torch may have been imported meanwhile.
+        assert before.get(name, state) == state, f"{name} was drawn from"
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,15 @@ from typing import Any
 
 __all__ = ["give_own_generators"]
 
-# They draw the pauses before they try again, and who is served next.
+# They draw the pauses before they try again, who is served next, and which of several
+# servers they speak to.
 _LIBRARIES = frozenset(
     (
         *("adlfs", "aiobotocore", "aiohttp", "aiohttp_retry", "azure", "backoff"),
         *("boto3", "botocore", "dropbox", "dropboxdrivefs", "gcsfs", "google"),
         *("huggingface_hub", "oci", "ocifs", "oss2", "ossfs", "paramiko", "requests"),
         *("s3fs", "s3transfer", "tenacity", "urllib3"),
+        *("asyncpg", "psycopg"),
     )
 )
 _METHODS = (BuiltinMethodType, MethodType)
@@ -34,7 +36,7 @@ _done: set[str] = set()
 
 
 def give_own_generators() -> None:
-    """Let known storage libraries draw from a generator that nobody else uses.
+    """Let known libraries draw from a generator that nobody else uses.
 
     A training draws from python's global one which clients it samples: a library that
     draws a pause from it, in whatever thread, changes the model. Only modules that are

@@ -114,6 +114,23 @@ class TestServer:
         ):
             pytest.fail("opened without an answer")
 
+    @pytest.mark.parametrize(
+        "kind, choice",
+        [
+            (Blocking, "load_balance_hosts=random"),
+            (Awaited, "target_session_attrs=prefer-standby"),
+        ],
+        indirect=["kind"],
+    )
+    def test_a_choice_among_hosts_is_drawn_from_no_global_generator(
+        self, kind, choice, database_url, tmp_path
+    ):
+        server, _, name = database_url.rpartition("/")
+        host = server.rpartition("@")[2]
+        several = f"postgresql://postgres@/{name}?host={host}&host={host}&{choice}"
+        with opened(kind, several, tmp_path, timeout_seconds=20) as registry:
+            assert registry.models() == []
+
     def test_a_version_in_doubt_is_registered_once(self, kind, database_url, tmp_path):
         facts = RoundFacts(server_round=1)
         with (

@@ -25,6 +25,7 @@ from flwr_registry.registry.database.engines import (
     place_of,
 )
 from flwr_registry.registry.database.transactions import Transaction, transact
+from flwr_registry.storage.private_random import give_own_generators
 
 __all__ = ["AsyncDatabase"]
 
@@ -69,6 +70,8 @@ class AsyncDatabase:
             self._engine = create_async_engine(
                 self._settings.engine_url, **self._settings.options
             )
+        # Now the driver is imported, which may choose among hosts at random.
+        give_own_generators()
         self._settings.listen(self._engine.sync_engine)
         self._connections: WeakSet[Any] = WeakSet()
         event.listen(self._engine.sync_engine, "connect", self._note_connection)

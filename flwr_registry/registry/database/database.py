@@ -23,6 +23,7 @@ from flwr_registry.registry.database.engines import (
     place_of,
 )
 from flwr_registry.registry.database.transactions import Transaction, transact
+from flwr_registry.storage.private_random import give_own_generators
 
 __all__ = ["Database"]
 
@@ -65,6 +66,8 @@ class Database:
             self._engine = create_engine(
                 self._settings.engine_url, **self._settings.options
             )
+        # Now the driver is imported, which may choose among hosts at random.
+        give_own_generators()
         self._settings.listen(self._engine)
         self._writer = self._engine.execution_options(**WRITER_OPTIONS)
         self._reader = self._engine.execution_options(
