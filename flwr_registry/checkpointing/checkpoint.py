@@ -78,6 +78,9 @@ class CheckpointContent:
         What is said of each of its versions.
     registry : str
         Where the database is that has the versions; empty in those of earlier releases.
+    made_of_it : str
+        What the server made of the weights before it sent them on, as a sketch; empty
+        where that is themselves.
 
     Raises
     ------
@@ -102,6 +105,7 @@ class CheckpointContent:
     metadata: VersionMetadata | None = None
     tensor_type: str = ""
     registry: str = ""
+    made_of_it: str = ""
 
     def __post_init__(self) -> None:
         if self.server_round < 0:
@@ -165,6 +169,7 @@ def described(content: CheckpointContent) -> dict[str, Any]:
         "is_settled": content.is_settled,
         "tensor_type": content.tensor_type,
         "registry": content.registry,
+        "made_of_it": content.made_of_it,
         "provenance": encoded(content.provenance and asdict(content.provenance)),
         "metadata": encoded(content.metadata and asdict(content.metadata)),
     }
@@ -238,6 +243,7 @@ def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
         is_settled=bool(fields.get("is_settled")),
         tensor_type=fields["tensor_type"],
         registry=fields.get("registry", ""),
+        made_of_it=fields.get("made_of_it", ""),
         provenance=RunProvenance(**decoded(provenance)) if provenance else None,
         metadata=VersionMetadata(**decoded(metadata)) if metadata else None,
     )

@@ -76,7 +76,7 @@ def _initialize_parameters(strategy: Any, call: HookCall) -> Any:
         if not replay.knows(_CENTRAL, 0):
             replay.first_model = parameters
         # Whatever the server takes of the rounds that are done, it goes on with this.
-        if replay.last_model is not None:
+        if replay.last_model is not None and not replay.is_made_anew:
             parameters = recorder.hand_out(replay.last_model)
         return parameters
 
@@ -236,6 +236,7 @@ def _asks_for_aggregates(replay: Replay, server_round: int) -> bool:
     workflow is given it past that, by `_note_training`.
     """
     by_hand = replay.server is not None and replay.server.is_workflow
+    by_hand = by_hand and not replay.is_made_anew
     return replay.was_configured(server_round) and not by_hand
 
 

@@ -93,9 +93,11 @@ class Replay:
         ResumeError
             When the model of that round is gone.
         """
-        if num_rounds is None:
+        if num_rounds is None or self.is_made_anew:
             self._each = True
-        elif 0 < num_rounds < self.last_round:
+        if num_rounds is None:
+            return
+        if 0 < num_rounds < self.last_round:
             made_in = self._kept_in(num_rounds)
             self.last_model = self._read(made_in)
             self._last_made_in = made_in
@@ -105,6 +107,11 @@ class Replay:
     def ends_early(self) -> bool:
         """Fewer rounds are asked for than are done."""
         return self._ends_after < self.last_round
+
+    @property
+    def is_made_anew(self) -> bool:
+        """The server makes another model of each, and has to do so again from each."""
+        return bool(self.content.made_of_it)
 
     def was_configured(self, server_round: int) -> bool:
         """Tell whether the round was aggregated at all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from flwr_registry.errors import ResumeError
 from flwr_registry.strategy.aggregate import Buffers, same_buffers
 
-__all__ = ["ResumedModel", "Sketch", "sketch_of"]
+__all__ = ["ResumedModel", "Sketch", "made_of", "sketch_of"]
 
 Sketch = tuple[tuple[int, int], ...]
 
@@ -32,12 +33,22 @@ class ResumedModel:
         Makes the model as Flower has it. Those made before may have been drained.
     buffers : tuple of bytes
         Its bytes.
+    made_of_it : str
+        What the server made of it then, as `made_of` tells; empty where it sent it as
+        it was.
     """
 
-    def __init__(self, origin: str, make: Callable[[], Any], buffers: Buffers) -> None:
+    def __init__(
+        self,
+        origin: str,
+        make: Callable[[], Any],
+        buffers: Buffers,
+        made_of_it: str = "",
+    ) -> None:
         self._origin = origin
         self._make = make
         self._buffers = buffers
+        self._made_of_it = made_of_it
         self._began_with: Sketch | None = None
 
     def note_beginning(self, buffers: Buffers) -> None:
@@ -53,10 +64,30 @@ class ResumedModel:
         was_taken : bool
             The server took a model of the rounds before from the strategy: one that is
             neither the checkpoint's nor the first is then what the user made of it.
+
+        Raises
+        ------
+        ResumeError
+            When the server made something else of the checkpoint's model before the
+            run was interrupted.
         """
         if self._is(buffers):
             return False
+        if self._made_of_it:
+            self._check_made(buffers)
+            return False
         return not was_taken or self._is_beginning(buffers)
+
+    def _check_made(self, buffers: Buffers) -> None:
+        if made_of(buffers, self._buffers) != self._made_of_it:
+            raise ResumeError(
+                f"the run {self._origin}, but the server made another model of what "
+                "the strategy aggregates, and sent that on; from the rounds that are "
+                "done it does not make the same again, since it needs more than their "
+                "models. Let the strategy's aggregate be the model that is sent on, "
+                "and keep what it takes in attributes of the strategy; or start anew "
+                "with resume=False and another run name"
+            )
 
     def model(self) -> Any:
         """Return the checkpoint's model as Flower has it."""
@@ -89,6 +120,13 @@ class ResumedModel:
 
     def _is_beginning(self, buffers: Buffers) -> bool:
         return self._began_with is not None and self._began_with == sketch_of(buffers)
+
+
+def made_of(held: Buffers, model: Buffers) -> str:
+    """Return a sketch of what a server holds, empty where that is the model itself."""
+    if not held or same_buffers(held, model) or held == model:
+        return ""
+    return hashlib.sha256(repr(sketch_of(held)).encode()).hexdigest()
 
 
 def sketch_of(buffers: Buffers) -> Sketch:

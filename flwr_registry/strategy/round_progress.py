@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from flwr_registry.records import RoundFacts
-from flwr_registry.strategy.aggregate import Aggregate
+from flwr_registry.strategy.aggregate import Aggregate, Buffers
 from flwr_registry.strategy.contributions import complete_contributions
 from flwr_registry.strategy.run_history import RoundVersion
 from flwr_registry.weights import Weights
@@ -27,6 +27,8 @@ class RoundProgress:
         The sound version that its model becomes.
     is_pending : bool
         Something came of it that its end has to follow.
+    held : tuple of bytes
+        The model that the server has in it.
     trained : Weights or None
         What it trains, if that is not what the round before gave.
     is_aggregated : bool
@@ -38,6 +40,7 @@ class RoundProgress:
     server_round: int = 0
     made: RoundVersion | None = None
     is_pending: bool = False
+    held: Buffers = ()
     trained: Weights | None = None
     is_aggregated: bool = False
     lacks_model: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from flwr_registry.errors import ResumeError, ValidationError, WeightsFormatError
@@ -15,7 +16,7 @@ from flwr_registry.strategy.drift_gate import DriftGate
 from flwr_registry.strategy.metrics_reader import MetricsReader
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.replay import Replay
-from flwr_registry.strategy.resumed_model import ResumedModel
+from flwr_registry.strategy.resumed_model import ResumedModel, made_of
 from flwr_registry.strategy.round_progress import RoundProgress
 from flwr_registry.strategy.round_registration import JudgedRound
 from flwr_registry.strategy.round_snapshot import RoundSnapshots
@@ -370,7 +371,7 @@ class RoundRecorder:
 
     def measure(self, server_round: int, buffers: Buffers) -> None:
         """Note the model that an evaluation is about to measure."""
-        self._measured = buffers
+        self._measured = self._round.held = buffers
         self._notice_unseen_model(server_round, buffers)
 
     def take_measured(self) -> Buffers:
@@ -401,6 +402,8 @@ class RoundRecorder:
         """
         self._notice_unseen_model(server_round, buffers)
         self._metrics.note(source, server_round, measured)
+        if server_round == self._round.server_round:
+            self._round.held = buffers
         if not metrics:
             return
         self._round.is_pending = self._round.server_round > 0
@@ -428,6 +431,9 @@ class RoundRecorder:
             self._metrics.end_round(ended.server_round)
             return
         made, ended.made = ended.made, None
+        held, ended.held = ended.held, ()
+        made_of_it = made_of(held, self._model.buffers)
+        self._model = replace(self._model, made_of_it=made_of_it)
         findings = self._drift.review(ended.server_round, self._metrics)
         self._model = self._drift.go_back(findings, self._model, self._jobs)
         if made is not None:

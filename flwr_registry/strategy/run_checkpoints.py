@@ -93,6 +93,7 @@ class RunCheckpoints:
             provenance=provenance,
             metadata=self._ledger.metadata(None),
             registry=self._ledger.database,
+            made_of_it=ended.model.made_of_it,
         )
         self._opened().save(content, interim=not due)
 

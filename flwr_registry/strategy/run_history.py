@@ -51,12 +51,19 @@ class RoundVersion:
 
 @dataclass(frozen=True, slots=True)
 class CurrentModel:
-    """The model that training goes on with, and its version."""
+    """The model that training goes on with, and its version.
+
+    Attributes
+    ----------
+    made_of_it : str
+        What the server made of it before it sent it on; empty where that is itself.
+    """
 
     buffers: Buffers = ()
     weights: Weights | None = None
     version: RoundVersion = field(default_factory=RoundVersion)
     tensor_type: str = ""
+    made_of_it: str = ""
 
 
 @dataclass(frozen=True, slots=True)

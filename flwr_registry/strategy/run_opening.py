@@ -155,7 +155,9 @@ class RunOpening:
             self._port.model_of, point.checkpoint.weights, content.tensor_type
         )
         origin = f"goes on after round {content.server_round}"
-        self.resumed = ResumedModel(origin, again, self.model.buffers)
+        self.resumed = ResumedModel(
+            origin, again, self.model.buffers, content.made_of_it
+        )
 
     def _start_from(self, ledger: RunLedger, version: ModelVersion) -> None:
         images = load_npy_images(ledger.storage, stored_weights_of(version))

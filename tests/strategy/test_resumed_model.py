@@ -209,6 +209,46 @@ def test_what_a_loop_makes_of_the_model_is_what_it_sends(tmp_path):
     assert sent_again == sent[-len(sent_again) :]
 
 
+class Adding(OrderedServer):
+    """Takes what a round gives for a step, and adds it to its own model."""
+
+    def fit_round(self, server_round, timeout):
+        fitted = super().fit_round(server_round, timeout)
+        step, metrics, replies = fitted
+        if step is None:
+            return fitted
+        steps = parameters_to_ndarrays(step)
+        own = parameters_to_ndarrays(self.parameters)
+        scale = self.scale(replies[0])
+        new = [each + scale * step for each, step in zip(own, steps, strict=True)]
+        return ndarrays_to_parameters(new), metrics, replies
+
+    def scale(self, results):
+        return np.float32(0.5)
+
+
+class Counting(Adding):
+    """Needs the replies for it."""
+
+    def scale(self, results):
+        return np.float32(len(results) / 7)
+
+
+def test_what_a_server_makes_of_each_model_it_makes_again(tmp_path):
+    server, history = serve(tmp_path / "whole", fed_avg(), 4, Adding)
+    serve(tmp_path / "parts", fed_avg(), 1, Adding)
+    serve(tmp_path / "parts", fed_avg(), 2, Adding)
+    again, resumed = serve(tmp_path / "parts", fed_avg(), 4, Adding)
+    assert again.parameters == server.parameters
+    assert vars(resumed) == vars(history)
+
+
+def test_what_a_server_cannot_make_again_is_refused(tmp_path):
+    serve(tmp_path, fed_avg(), 2, Counting)
+    with pytest.raises(ResumeError, match="made another model"):
+        serve(tmp_path, fed_avg(), 4, Counting)
+
+
 def test_a_first_new_round_without_a_result_changes_nothing(tmp_path):
     lost = [Fault(3, node, FaultKind.ERROR) for node in InProcessGrid(None).node_ids]
     whole, _ = start(tmp_path / "whole", Impatient(), 4, faults=lost)
