@@ -20,6 +20,7 @@ _RENEWED = "renewed"
 _RELEASED = "released"
 _KEY = re.compile(rf"(\d{{6,}})/({_HELD}|{_RENEWED}|{_RELEASED})")
 _MAX_BYTES = 64 * 1024
+_LOOKS = 10
 _UNKNOWN = LeaseHolder("an unknown host", 0)
 
 
@@ -50,12 +51,19 @@ class StorageLeases:
 
     def newest(self) -> Lease | None:
         """Return the lease with the highest number; None before the first."""
-        starts = self._starts()
-        taken = [number for number, names in starts.items() if _HELD in names]
-        if not taken:
-            return None
-        number = max(taken)
-        return self._read(number, starts[number])
+        looks = _LOOKS
+        while True:
+            starts = self._starts()
+            taken = [number for number, names in starts.items() if _HELD in names]
+            if not taken:
+                return None
+            number, looks = max(taken), looks - 1
+            try:
+                return self._read(number, starts[number])
+            except ObjectNotFoundError:
+                # A newer start removed it after it was listed.
+                if not looks:
+                    raise
 
     def claim(self, lease: Lease) -> bool:
         """Take a start number; False when it, or a higher one, is another start's."""

@@ -1,12 +1,17 @@
 """Checkpoints are read while another process writes and removes them."""
 
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
-from checkpointing.samples import content
+from checkpointing.samples import Failing, content
 
 from flwr_registry.checkpointing import CheckpointManager
+from flwr_registry.checkpointing.storage_leases import StorageLeases
 from flwr_registry.errors import CheckpointError
+from flwr_registry.records import Lease, LeaseHolder
+from flwr_registry.registry.upkeep.checkpoint_keys import each_manifest
 from flwr_registry.retention import LatestN
 from flwr_registry.storage import BytesContent, LocalStorage
 
@@ -71,6 +76,33 @@ def test_a_damaged_one_is_still_named_once_and_the_one_before_taken(storage, cap
         storage.save(key, BytesContent(b"damaged"))
     assert manager.load_latest().content.server_round == 1
     assert caplog.text.count("is damaged, the one before is taken") == 2
+
+
+def test_a_lease_that_a_newer_start_removed_is_looked_for_again(storage):
+    first = Lease(
+        run="trial",
+        start_number=1,
+        token="a",
+        holder=LeaseHolder("host", 1),
+        since=datetime.now(UTC),
+    )
+    StorageLeases(storage, "trial").claim(first)
+
+    class Claiming(Failing):
+        def list(self, prefix):
+            found = list(storage.list(prefix))
+            StorageLeases(storage, "trial").claim(replace(first, start_number=2))
+            return iter(found)
+
+    assert StorageLeases(Claiming(storage, 0), "trial").newest().start_number == 2
+
+
+def test_a_checkpoint_that_was_pruned_meanwhile_is_no_finding(storage):
+    racing = Racing(storage, 0)
+    racing.write()
+    racing._left = 3
+    found = list(each_manifest(racing))
+    assert all(manifest is not None for _, _, manifest, _ in found)
 
 
 def test_a_checkpoint_is_found_at_every_look_beside_a_fast_writer(tmp_path):

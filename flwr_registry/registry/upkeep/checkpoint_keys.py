@@ -16,6 +16,8 @@ Found = tuple[str, int, Manifest | None, str]
 def each_manifest(storage: StorageBackend) -> Iterator[Found]:
     """Read all committed manifests: folder, round, manifest or None, and why it failed.
 
+    What a run removed or replaced meanwhile is not damaged.
+
     Raises
     ------
     StorageError
@@ -24,10 +26,19 @@ def each_manifest(storage: StorageBackend) -> Iterator[Found]:
     for folder in run_folders(storage):
         manager = CheckpointManager(storage, folder)
         for server_round in manager.rounds():
-            try:
-                yield folder, server_round, manager.manifest_of(server_round), ""
-            except (CheckpointError, IntegrityError, ObjectNotFoundError) as error:
-                yield folder, server_round, None, str(error)
+            manifest, problem = _read(manager, server_round)
+            if manifest is None and server_round in manager.rounds():
+                manifest, problem = _read(manager, server_round)
+            elif manifest is None:
+                continue
+            yield folder, server_round, manifest, problem
+
+
+def _read(manager: CheckpointManager, server_round: int) -> tuple[Manifest | None, str]:
+    try:
+        return manager.manifest_of(server_round), ""
+    except (CheckpointError, IntegrityError, ObjectNotFoundError) as error:
+        return None, str(error)
 
 
 def resume_points(storage: StorageBackend) -> frozenset[str]:
