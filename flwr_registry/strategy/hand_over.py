@@ -67,6 +67,11 @@ class HandOver:
             self._taken_round = server_round
         return server_round == self._taken_round
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is still to be written."""
+        return not self._writer.is_idle
+
     def has_room(self, server_round: int) -> bool:
         """Tell whether a job that holds the round's model may be handed over."""
         return server_round == self._taken_round or self._writer.is_idle

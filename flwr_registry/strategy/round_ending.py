@@ -65,6 +65,11 @@ class RoundEnding:
         self._is_overdue = due and not is_saved
         self._unsaved = None if is_saved else _Unsaved(_slim(ended), rounds)
 
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether the last finished round has no checkpoint."""
+        return self._unsaved is not None
+
     def interrupted(self) -> None:
         """Write the checkpoint of the last finished round, which was not due."""
         unsaved, self._unsaved = self._unsaved, None

@@ -256,6 +256,7 @@ class RoundRecorder:
             MetricSource.TRAIN_CLIENTAPP, server_round, aggregate.returned_metrics
         )
         self._round.is_pending = True
+        self._port.catch_signals(self.interrupted)
         weights = None
         with self.tolerate(f"read the model of round {server_round}"):
             weights = self._validation.read(aggregate)
@@ -456,6 +457,9 @@ class RoundRecorder:
             self._jobs.record_drift(ended.server_round, findings, made)
         if not self._is_told_the_end:
             self._jobs.finish_round(ended.server_round)
+            # It may have been the last one.
+            if not self._jobs.has_unsaved:
+                self._port.leave_signals(self.interrupted)
         self._drift.end_if_chosen(ended.server_round, findings)
 
     def _notice_unseen_model(
@@ -496,6 +500,7 @@ class RoundRecorder:
             else:
                 self.interrupted()
         finally:
+            self._port.leave_signals(self.interrupted)
             self._jobs.close()
             self._forget()
 

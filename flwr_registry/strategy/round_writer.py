@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 from collections import deque
@@ -64,6 +65,7 @@ class BackgroundWriter:
         self._patience_seconds = timeout_seconds + _MARGIN_SECONDS
         self._jobs: deque[Job] = deque()
         self._thread: threading.Thread | None = None
+        self._process_id: int | None = None
         self._job: Job | None = None
         self._job_began = 0.0
         self._overdue: Job | None = None
@@ -128,7 +130,7 @@ class BackgroundWriter:
         WriteTimeoutError
             When the time is over.
         """
-        if is_writing():
+        if is_writing() or self._is_of_the_parent_process:
             return 0.0
         began = time.monotonic()
         with self._changed:
@@ -167,6 +169,11 @@ class BackgroundWriter:
             before = self.awaited
             self._changed.wait_for(lambda: self.awaited > before, seconds)
 
+    @property
+    def _is_of_the_parent_process(self) -> bool:
+        """Whether this process is a fork: the thread that writes is not in it."""
+        return self._process_id not in (None, os.getpid())
+
     def _limit(self, at_most_seconds: float | None) -> float:
         limit = self._patience_seconds
         if at_most_seconds is not None:
@@ -190,6 +197,7 @@ class BackgroundWriter:
         self._thread = threading.Thread(
             target=self._work, name="flwr-registry-writer", daemon=True
         )
+        self._process_id = os.getpid()
         atexit.register(self._wait_at_exit)
         self._thread.start()
 

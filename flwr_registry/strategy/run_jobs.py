@@ -275,6 +275,11 @@ class RunJobs:
         """Wait until all is written, whatever became of it."""
         self._hand_over.wait()
 
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether `interrupted` would have something to do."""
+        return self._hand_over.is_busy or self._ending.has_unsaved
+
     def interrupted(self) -> None:
         """Save the last finished round, if it is not saved, before the process ends."""
         if self._ledger is None:

@@ -23,6 +23,7 @@ from flwr_registry.strategy.round_log import log_objects_without_state
 from flwr_registry.strategy.state_export import beginning_of, export_state
 from flwr_registry.strategy.state_import import import_state
 from flwr_registry.strategy.strategy_state import Beginning, StrategyState
+from flwr_registry.strategy.termination import TERMINATION
 from flwr_registry.weights import NpyImages, Weights
 
 __all__ = ["StrategyPort"]
@@ -125,7 +126,7 @@ class StrategyPort:
         import_state(self._strategy, state, settings=settings)
 
     def call_at_exit(self, work: Callable[[], None]) -> None:
-        """Run work when Flower ends the process: on ``flwr stop`` and on SIGTERM."""
+        """Run work, a method, when Flower ends the process, as on ``flwr stop``."""
         if self._is_called_at_exit:
             return
         self._is_called_at_exit = True
@@ -138,6 +139,17 @@ class StrategyPort:
                 found()
 
         add_exit_handler(at_exit)
+
+    def catch_signals(self, work: Callable[[], None]) -> None:
+        """Run work, a method, before SIGTERM ends a process of which Flower is a part.
+
+        Flower's own handlers are in the processes that it starts itself.
+        """
+        TERMINATION.add(work)
+
+    def leave_signals(self, work: Callable[[], None]) -> None:
+        """Leave SIGTERM to the process again: there is nothing to save."""
+        TERMINATION.remove(work)
 
     def buffers(self, model: Any) -> Buffers:
         """Take hold of a model's bytes."""
