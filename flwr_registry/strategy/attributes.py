@@ -7,6 +7,7 @@ Nothing here runs code of the object's class, such as a property or ``__setattr_
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from types import MemberDescriptorType
 from typing import Any
 
@@ -40,7 +41,7 @@ def set_attribute(owner: Any, name: str, value: Any) -> None:
     """Set an attribute, also that of a frozen dataclass or of a class itself."""
     if isinstance(owner, type):
         type.__setattr__(owner, name, value)
-    elif name in set(_slots_of(type(owner))):
+    elif name in _slots_of(type(owner)):
         object.__setattr__(owner, name, value)
     else:
         _dictionary_of(owner)[name] = value
@@ -50,7 +51,7 @@ def delete_attribute(owner: Any, name: str) -> None:
     """Take an attribute away."""
     if isinstance(owner, type):
         type.__delattr__(owner, name)
-    elif name in set(_slots_of(type(owner))):
+    elif name in _slots_of(type(owner)):
         object.__delattr__(owner, name)
     else:
         del _dictionary_of(owner)[name]
@@ -102,7 +103,16 @@ def _dictionary_of(owner: Any) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _slots_of(owner: type) -> Iterator[str]:
+def _slots_of(owner: type) -> tuple[str, ...]:
+    return _known_slots(owner)
+
+
+@lru_cache(maxsize=1024)
+def _known_slots(owner: type) -> tuple[str, ...]:
+    return tuple(_walk_slots(owner))
+
+
+def _walk_slots(owner: type) -> Iterator[str]:
     for each in owner.__mro__:
         declared = vars(each).get("__slots__", ())
         for name in (declared,) if isinstance(declared, str) else tuple(declared):

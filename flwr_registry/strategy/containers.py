@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -44,6 +45,11 @@ FACTORIES: dict[str, Any] = {
 
 def base_of(kind: type) -> type | None:
     """Return the builtin container that a class is or builds on, None for neither."""
+    return _known_base(kind)
+
+
+@lru_cache(maxsize=1024)
+def _known_base(kind: type) -> type | None:
     for each in _KINDS:
         if issubclass(kind, each):
             return each

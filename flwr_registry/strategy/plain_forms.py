@@ -127,7 +127,10 @@ def plain_form_of(value: Any) -> PlainForm | None:
     """Return the form of a value's type, None when it has none."""
     if isinstance(value, np.dtype):
         return _DTYPE
-    return PLAIN_FORMS.get(type(value)) or _torch_forms().get(type(value))
+    form = PLAIN_FORMS.get(type(value))
+    if form is None and type(value).__module__ == "torch":
+        form = _torch_forms().get(type(value))
+    return form
 
 
 def _torch_forms() -> dict[type, PlainForm]:

@@ -46,7 +46,7 @@ __all__ = ["StateSnapshot"]
 Undo = Callable[[], None]
 
 _ATOMS = (bool, int, float, complex, str, bytes, type(None))
-_MAX_VISITS = 200_000
+_MAX_VISITS = 100_000
 _MAX_BYTES = 4 * 1024**3
 
 

@@ -63,6 +63,7 @@ _HANDLES: tuple[type, ...] = (
     weakref.ref,
 )
 _LOGS: tuple[type, ...] = (logging.Logger, logging.LoggerAdapter, logging.Handler)
+_STATELESS = _CODE + _HANDLES + _LOGS
 _OWN_PACKAGES = ("flwr", "flwr_registry")
 _MAX_VISITS = 5_000
 
@@ -74,7 +75,7 @@ def is_handle(value: Any) -> bool:
 
 def is_stateless(value: Any) -> bool:
     """Whether a value is code, a handle or something that Flower runs with."""
-    return isinstance(value, _CODE + _HANDLES + _LOGS) or _is_runtime(value)
+    return isinstance(value, _STATELESS) or _is_runtime(value)
 
 
 def is_flowers_own(kind: type) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from flwr.server.strategy import Strategy as LegacyStrategy
@@ -110,24 +111,34 @@ def speaks_message_api(value: Any) -> bool | None:
 
 def has_state_dict(value: Any) -> bool:
     """Whether a value gives and takes its state, as torch's modules do."""
-    return not isinstance(value, type) and _offers(
-        value, "state_dict", "load_state_dict"
-    )
+    kind: type = type(value)
+    return not isinstance(value, type) and _takes_state(kind)
 
 
 def is_accountant(value: Any) -> bool:
     """Whether a value adds up a privacy budget, as Flower's accountants do."""
-    if isinstance(value, type) or is_strategy(value):
+    kind: type = type(value)
+    if isinstance(value, type) or not _adds_up_a_budget(kind):
         return False
-    if _offers(value, "get_epsilon") or _offers(value, "get_privacy_spent"):
+    return not is_strategy(value)
+
+
+# A strategy may hold very many objects of few classes.
+@lru_cache(maxsize=1024)
+def _takes_state(kind: type) -> bool:
+    return _offers(kind, "state_dict") and _offers(kind, "load_state_dict")
+
+
+@lru_cache(maxsize=1024)
+def _adds_up_a_budget(kind: type) -> bool:
+    if _offers(kind, "get_epsilon") or _offers(kind, "get_privacy_spent"):
         return True
-    is_named_so = "accountant" in type(value).__name__.lower()
-    return has_state_dict(value) and (is_named_so or _offers(value, "compose"))
+    is_named_so = "accountant" in kind.__name__.lower()
+    return _takes_state(kind) and (is_named_so or _offers(kind, "compose"))
 
 
-def _offers(value: Any, *methods: str) -> bool:
-    kind = type(value)
-    return all(callable(getattr(kind, name, None)) for name in methods)
+def _offers(kind: type, method: str) -> bool:
+    return callable(getattr(kind, method, None))
 
 
 def rebinds_arrays(strategy: Any) -> bool:
