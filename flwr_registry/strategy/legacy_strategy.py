@@ -25,7 +25,7 @@ from flwr_registry.strategy.recording import (
 from flwr_registry.strategy.replay import Replay
 from flwr_registry.strategy.round_log import log_unasked
 from flwr_registry.strategy.round_recorder import RoundRecorder
-from flwr_registry.strategy.wrapper_class import RecordedHook, wrapping_of
+from flwr_registry.strategy.wrapping import RecordedHook, wrapping_of
 
 __all__ = ["LEGACY_HOOKS"]
 

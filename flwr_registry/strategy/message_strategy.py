@@ -22,7 +22,7 @@ from flwr_registry.strategy.recording import (
 )
 from flwr_registry.strategy.round_recorder import RoundRecorder
 from flwr_registry.strategy.strategy_state import speaks_message_api
-from flwr_registry.strategy.wrapper_class import RecordedHook, wrapping_of
+from flwr_registry.strategy.wrapping import RecordedHook, wrapping_of
 
 __all__ = ["MESSAGE_HOOKS"]
 

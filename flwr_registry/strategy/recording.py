@@ -14,7 +14,7 @@ from flwr_registry.strategy.hook_call import HookCall
 from flwr_registry.strategy.round_recorder import RoundRecorder
 from flwr_registry.strategy.state_rollback import StateSnapshot
 from flwr_registry.strategy.strategy_state import is_strategy
-from flwr_registry.strategy.wrapper_class import wrapping_of
+from flwr_registry.strategy.wrapping import wrapping_of
 from flwr_registry.weights import Architecture, Weights
 
 __all__ = [

@@ -27,7 +27,8 @@ from flwr_registry.strategy.recording import recorder_of, require_outermost
 from flwr_registry.strategy.round_recorder import RoundRecorder
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.strategy_state import speaks_message_api
-from flwr_registry.strategy.wrapper_class import make_wrapper, wrapping_of
+from flwr_registry.strategy.wrapper_class import make_wrapper
+from flwr_registry.strategy.wrapping import wrapping_of
 from flwr_registry.validation import DriftDetector, ModelValidator
 
 __all__ = ["RegistryStrategy"]

@@ -2,112 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from abc import ABCMeta
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy, deepcopy
-from dataclasses import dataclass, field
-from functools import wraps
-from types import FrameType, FunctionType, MemberDescriptorType, MethodType
-from typing import TYPE_CHECKING, Any
+from types import FrameType, FunctionType, MemberDescriptorType
+from typing import Any
 
 from flwr_registry.errors import StrategyError
-from flwr_registry.strategy.hook_call import HookCall
+from flwr_registry.strategy.wrapping import (
+    RecordedHook,
+    Wrapping,
+    dictionary_of,
+    wrapping_of,
+)
 
-if TYPE_CHECKING:
-    from flwr_registry.strategy.round_recorder import RoundRecorder
-
-__all__ = ["RecordedHook", "Wrapping", "make_wrapper", "wrapping_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedHook:
-    """How one hook of Flower's is recorded.
-
-    Attributes
-    ----------
-    record : callable
-        Takes the wrapped strategy and the `HookCall`, makes the call, and returns what
-        Flower gets.
-    parameters : tuple of str
-        Names of the hook's arguments in Flower's order; empty where a strategy may
-        order them as it likes.
-    is_loop : bool
-        It calls other hooks, which are to be recorded too: it runs on the wrapper. All
-        others run on the strategy itself, as if it were bare.
-    is_inside_the_loop : bool
-        It is recorded wrongly when another strategy calls it.
-    """
-
-    record: Callable[[Any, HookCall], Any]
-    parameters: tuple[str, ...]
-    is_loop: bool = False
-    is_inside_the_loop: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class Wrapping:
-    """What belongs to one wrapped strategy.
-
-    Attributes
-    ----------
-    strategy : object
-        The user's own.
-    registry_class : type
-        `RegistryStrategy` or a class derived from it.
-    recorder : RoundRecorder or None
-        None until the wrapper's constructor has run.
-    """
-
-    strategy: Any
-    registry_class: Any
-    check_caller: Callable[[Any, str, FrameType | None], None]
-    recorder: RoundRecorder | None = None
-    _under_way: set[tuple[str, int]] = field(default_factory=set)
-
-    def bound(self, wrapped: Any, name: str, hook: RecordedHook) -> Any:
-        """Return a hook, as it is defined now, together with its recording.
-
-        Raises
-        ------
-        AttributeError
-            When the strategy has none of this name.
-        """
-        own = getattr(self.strategy, name)
-        if (
-            hook.is_loop
-            and isinstance(own, MethodType)
-            and own.__self__ is self.strategy
-        ):
-            own = MethodType(own.__func__, wrapped)
-
-        def recorded(*args: Any, **kwargs: Any) -> Any:
-            running = name, threading.get_ident()
-            if running in self._under_way:
-                # A hook that calls itself is one hook to Flower.
-                return own(*args, **kwargs)
-            if hook.is_inside_the_loop:
-                self.check_caller(wrapped, name, sys._getframe(1))
-            self._under_way.add(running)
-            try:
-                return hook.record(
-                    wrapped, HookCall(own, hook.parameters, args, kwargs)
-                )
-            finally:
-                self._under_way.discard(running)
-
-        return wraps(own)(recorded)
-
-
-def wrapping_of(wrapped: Any) -> Wrapping:
-    """Return what belongs to a wrapped strategy.
-
-    It hangs on the class that was made for this one object, so that the dictionary
-    that both share holds the strategy's own attributes only.
-    """
-    wrapping: Wrapping = type(wrapped)._flwr_registry
-    return wrapping
+__all__ = ["make_wrapper"]
 
 
 def make_wrapper(
@@ -136,20 +45,17 @@ def make_wrapper(
         When the strategy is built on a type whose contents two objects cannot share.
     """
     inner = type(strategy)
-    after = _pass_over(inner)
+    passed_over = _methods_that_pass_over(inner)
+    after = _pass_over(inner, passed_over)
     namespace: dict[str, Any] = {
-        **{
-            name: _FollowingBase(after, name)
-            for name in vars(after)
-            if name[:2] != "__"
-        },
+        **{name: _FollowingBase(after, name) for name in passed_over},
         **{name: _SharedSlot(slot) for name, slot in _slots_of(inner).items()},
-        **{name: _HookAttribute(name, hook) for name, hook in hooks.items()},
+        **{name: _HookAttribute(name) for name in hooks},
         **_special_methods(inner, hooks),
         "__module__": inner.__module__,
         "__qualname__": inner.__qualname__,
         "__doc__": inner.__doc__,
-        "_flwr_registry": Wrapping(strategy, registry_class, check_caller),
+        "_flwr_registry": Wrapping(strategy, registry_class, hooks, check_caller),
     }
     made = _class_without_hooks(
         _metaclass_for(inner, registry_class),
@@ -164,7 +70,7 @@ def make_wrapper(
             f"{inner.__name__} is built on a type of Python's own, whose contents "
             "cannot be shared with a wrapper: hold it as an attribute instead"
         ) from error
-    shared = _dictionary_of(strategy)
+    shared = dictionary_of(strategy)
     if shared is not None:
         object.__setattr__(wrapped, "__dict__", shared)
     return wrapped
@@ -177,14 +83,13 @@ class _HookAttribute:
     wrapper and strategy share.
     """
 
-    def __init__(self, name: str, hook: RecordedHook) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._hook = hook
 
     def __get__(self, wrapped: Any, owner: Any = None) -> Any:
         if wrapped is None:
             return getattr(type(owner._flwr_registry.strategy), self._name)
-        return wrapping_of(wrapped).bound(wrapped, self._name, self._hook)
+        return wrapping_of(wrapped).bound(wrapped, self._name)
 
     def __set__(self, wrapped: Any, value: Any) -> None:
         object.__setattr__(wrapping_of(wrapped).strategy, self._name, value)
@@ -224,23 +129,27 @@ class _FollowingBase:
         )
 
 
-def _pass_over(inner: type) -> type:
+def _pass_over(inner: type, methods: Iterable[str]) -> type:
     """Make the base between the made class and the strategy's own.
 
     ``super(type(self), self).method()`` in a method of the strategy's class means its
     next base, but starts after the made class, and so would find the same method again.
     This base has such methods, and they are those of the next base.
     """
-    names = [
+    namespace: dict[str, Any] = {name: _FollowingBase(inner, name) for name in methods}
+    # Python calls the one of the next base for each new class.
+    namespace["__init_subclass__"] = classmethod(lambda cls, **_: None)
+    return type("PassOver", (), namespace)
+
+
+def _methods_that_pass_over(inner: type) -> list[str]:
+    """Return the methods of a class that may say ``super(type(self), self)``."""
+    return [
         name
         for name, method in vars(inner).items()
         if isinstance(method, FunctionType)
         and {"super", "type"} <= set(method.__code__.co_names)
     ]
-    namespace: dict[str, Any] = {name: _FollowingBase(inner, name) for name in names}
-    # Python calls the one of the next base for each new class.
-    namespace["__init_subclass__"] = classmethod(lambda cls, **_: None)
-    return type("PassOver", (), namespace)
 
 
 def _special_methods(inner: type, hooks: Mapping[str, RecordedHook]) -> dict[str, Any]:
@@ -283,7 +192,7 @@ def _asking_hooks_first(
 ) -> Callable[[Any, str], Any]:
     def getattribute(wrapped: Any, name: str) -> Any:
         if name in hooks:
-            return wrapping_of(wrapped).bound(wrapped, name, hooks[name])
+            return wrapping_of(wrapped).bound(wrapped, name)
         if name == "__class__":
             return type(wrapping_of(wrapped).strategy)
         return read(wrapped, name)
@@ -346,11 +255,3 @@ def _slots_of(inner: type) -> dict[str, Any]:
         for name, value in found.items()
         if isinstance(value, MemberDescriptorType)
     }
-
-
-def _dictionary_of(strategy: Any) -> dict[str, Any] | None:
-    try:
-        shared: dict[str, Any] = object.__getattribute__(strategy, "__dict__")
-    except AttributeError:
-        return None
-    return shared

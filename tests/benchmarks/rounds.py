@@ -32,7 +32,7 @@ from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.strategy.legacy_strategy import LEGACY_HOOKS
 from flwr_registry.strategy.message_strategy import MESSAGE_HOOKS
 from flwr_registry.strategy.round_validation import RoundValidation
-from flwr_registry.strategy.wrapper_class import RecordedHook
+from flwr_registry.strategy.wrapping import RecordedHook
 
 Hooks = dict[str, RecordedHook]
 

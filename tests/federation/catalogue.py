@@ -5,10 +5,15 @@ import pytest
 from federation.entries import Entry
 from federation.legacy_catalogue import LEGACY_ENTRIES
 from federation.message_catalogue import MESSAGE_ENTRIES
+from federation.unusual_catalogue import UNUSUAL_ENTRIES
 
 __all__ = ["CATALOGUE", "every_entry", "find"]
 
-CATALOGUE: tuple[Entry, ...] = (*MESSAGE_ENTRIES, *LEGACY_ENTRIES)
+CATALOGUE: tuple[Entry, ...] = (
+    *MESSAGE_ENTRIES,
+    *LEGACY_ENTRIES,
+    *UNUSUAL_ENTRIES,
+)
 
 every_entry = pytest.mark.parametrize("entry", CATALOGUE, ids=str)
 

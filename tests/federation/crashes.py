@@ -53,28 +53,27 @@ class CrashingStorage(LocalStorage):
 
 
 def crash_in_hooks(strategy: Any, api: str, point: str, server_round: int) -> None:
-    """End the process in a hook of the strategy's own class."""
-    kind = type(strategy)
+    """End the process in a hook of the strategy, wherever that comes from."""
     aggregate, configure_evaluate = _HOOKS.get(api, _LEGACY_HOOKS)
-    own_aggregate = getattr(kind, aggregate)
-    own_configure = getattr(kind, configure_evaluate)
+    own_aggregate = getattr(strategy, aggregate)
+    own_configure = getattr(strategy, configure_evaluate)
 
-    def aggregating(self: Any, current: int, *args: Any) -> Any:
+    def aggregating(current: int, *args: Any) -> Any:
         if point == "before aggregate" and current == server_round:
             os._exit(CRASHED)
-        result = own_aggregate(self, current, *args)
+        result = own_aggregate(current, *args)
         if point == "after aggregate" and current == server_round:
             os._exit(CRASHED)
         return result
 
-    def configuring(self: Any, server_round_: int = 0, *args: Any, **named: Any) -> Any:
+    def configuring(server_round_: int = 0, *args: Any, **named: Any) -> Any:
         current = named.pop("server_round", server_round_)
         if point == "after row" and current == server_round:
             os._exit(CRASHED)
-        return own_configure(self, current, *args, **named)
+        return own_configure(current, *args, **named)
 
-    setattr(kind, aggregate, aggregating)
-    setattr(kind, configure_evaluate, configuring)
+    object.__setattr__(strategy, aggregate, aggregating)
+    object.__setattr__(strategy, configure_evaluate, configuring)
 
 
 def run_in_child(work: Callable[[], object]) -> int:

@@ -26,7 +26,7 @@ from federation.legacy_clients import (
     RawFormat,
 )
 
-__all__ = ["LEGACY_ENTRIES"]
+__all__ = ["LEGACY_ENTRIES", "options_for"]
 
 ALL = len(NODE_IDS)
 Metrics = list[tuple[int, dict[str, Scalar]]]
@@ -49,7 +49,8 @@ def _absolute_sum(
     return total, {"central_accuracy": 1.0 / (1.0 + total)}
 
 
-def _options(model: Arrays) -> Options:
+def options_for(model: Arrays) -> Options:
+    """Return what an app gives a strategy beside its own parameters."""
     return {
         "initial_parameters": NumpyFormat(tuple(model)).pack(model),
         "evaluate_fn": _absolute_sum,
@@ -68,7 +69,7 @@ def _entry(
     def setup() -> LegacySetup:
         initial = model()
         return LegacySetup(
-            make(_options(initial)), initial, NumpyFormat(tuple(initial))
+            make(options_for(initial)), initial, NumpyFormat(tuple(initial))
         )
 
     return Entry(name, "legacy", setup, **kind)
@@ -120,7 +121,7 @@ def _in_workflow(
     def setup() -> LegacySetup:
         model = floating_model() if secure else model_with_counter()
         tensors = NumpyFormat(tuple(model))
-        strategy = FedAvg(**_without(_options(model), *left_out))
+        strategy = FedAvg(**_without(options_for(model), *left_out))
         return LegacySetup(strategy, model, tensors, workflow=make(), secure=secure)
 
     return Entry(name, "legacy", setup)
