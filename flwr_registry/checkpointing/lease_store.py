@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from flwr_registry.records import Lease
 
-__all__ = ["LeaseStore", "newest_lease", "newest_of"]
+__all__ = ["LeaseStore", "Seen", "newest_lease", "newest_of"]
 
 
 @runtime_checkable
@@ -30,11 +30,30 @@ class LeaseStore(Protocol):
     def release(self, lease: Lease) -> None:
         """Let the next start take the run without waiting."""
 
+    def withdraw(self, lease: Lease) -> None:
+        """Undo the claim of a start that wrote nothing, and never will."""
 
-def newest_lease(
-    stores: Sequence[LeaseStore],
-) -> tuple[Lease | None, list[LeaseStore]]:
-    """Return the newest lease of several places, and the places that answered.
+
+class Seen(NamedTuple):
+    """What several places tell.
+
+    Attributes
+    ----------
+    newest : Lease or None
+        The newest lease, None before the first.
+    answering : list of LeaseStore
+        Those that answered.
+    troubles : list of Exception
+        What the others raised.
+    """
+
+    newest: Lease | None
+    answering: list[LeaseStore]
+    troubles: list[Exception]
+
+
+def newest_lease(stores: Sequence[LeaseStore]) -> Seen:
+    """Look for the newest lease in several places.
 
     Raises
     ------
@@ -52,7 +71,7 @@ def newest_lease(
             errors.append(error)
     if not answering:
         raise errors[0]
-    return newest_of(found), answering
+    return Seen(newest_of(found), answering, errors)
 
 
 def newest_of(leases: Iterable[Lease | None]) -> Lease | None:

@@ -79,7 +79,7 @@ def _is_freed_in_time(
     while time.monotonic() < end:
         time.sleep(pause)
         try:
-            now, _ = newest_lease(stores)
+            now = newest_lease(stores).newest
         except Exception:
             # Whether it lives cannot be seen for now.
             continue

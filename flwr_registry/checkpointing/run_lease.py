@@ -7,7 +7,8 @@ import logging
 import threading
 import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -51,6 +52,8 @@ class RunLease:
     may_meet_the_former : bool
         The start that held the run before only fell silent. It may wake up in the
         middle of writing a file, so it and this one must not write the same ones.
+    troubles : list of Exception
+        With places that were done without when the run was taken.
     """
 
     def __init__(
@@ -68,9 +71,11 @@ class RunLease:
         self._owner = threading.current_thread()
         self._taking = threading.RLock()
         self._lease: Lease | None = None
-        self._fenced_by: Lease | None = None
+        self._fence: FencedError | None = None
         self._is_over = threading.Event()
+        self._is_given_up = False
         self.may_meet_the_former = False
+        self.troubles: list[Exception] = []
 
     @property
     def lease(self) -> Lease | None:
@@ -111,8 +116,7 @@ class RunLease:
                 return lease
             newest = store.newest()
         if newest is not None and lease.is_before(newest):
-            self._fenced_by = newest
-            self.refuse_if_fenced()
+            raise self.note_fenced(_fence(lease, newest))
         return lease
 
     def refuse_if_fenced(self) -> None:
@@ -123,31 +127,40 @@ class RunLease:
         FencedError
             Saying which.
         """
-        found, lease = self._fenced_by, self._lease
-        if found is not None and lease is not None:
-            raise FencedError(
-                f"run {self._run} was taken over by {found}: start "
-                f"{lease.start_number}, which is this one, writes nothing any more",
-                run=self._run,
-                start_number=found.start_number,
-            )
+        known = self._fence
+        if known is not None:
+            # A new one: each raise adds to the traceback of an error.
+            number = known.start_number
+            raise FencedError(str(known), run=self._run, start_number=number)
+
+    def note_fenced(self, error: FencedError) -> FencedError:
+        """Know from now on that a newer start has the run; return the error."""
+        self._fence = self._fence or error
+        return error
 
     def release(self) -> None:
         """Let others have the run at once; what fails is left to the lease's end."""
-        self._is_over.set()
-        if self._lease is not None and self._fenced_by is None:
-            self._release(self._lease, self._stores)
+        self._give_up(lambda store, lease: store.release(lease))
 
-    def _release(self, lease: Lease, stores: Sequence[LeaseStore]) -> None:
-        for store in stores:
+    def withdraw(self) -> None:
+        """Be as if this start, which wrote nothing, had never taken the run."""
+        self._give_up(lambda store, lease: store.withdraw(lease))
+
+    def _give_up(self, give_up_in: Callable[[LeaseStore, Lease], None]) -> None:
+        self._is_over.set()
+        lease = self._lease
+        if lease is None or self._fence is not None or self._is_given_up:
+            return
+        self._is_given_up = True
+        for store in self._stores:
             try:
-                store.release(lease)
+                give_up_in(store, lease)
             except Exception as error:
                 _LOGGER.debug("registry: run %s is not released: %s", self._run, error)
 
     def _taken(self) -> Lease:
         for _ in range(_ATTEMPTS):
-            newest, stores = newest_lease(self._stores)
+            newest, stores, self.troubles = newest_lease(self._stores)
             if newest is None or newest.released:
                 pass
             elif is_this_process(newest.holder, self._holder):
@@ -167,12 +180,12 @@ class RunLease:
 
     def _see_that_it_is_over_here(self, held: Lease) -> None:
         other = _of_this_process.get(held.token)
-        if other is not None and not other._is_abandoned():
+        if other is not None and not other._is_abandoned(self._owner):
             # A strategy that nobody holds any more may be part of a cycle.
             del other
             gc.collect()
             other = _of_this_process.get(held.token)
-            if other is not None and not other._is_abandoned():
+            if other is not None and not other._is_abandoned(self._owner):
                 refuse(held, "in another thread of this very process")
         _LOGGER.info(
             "registry: run %s was held by an earlier start of this process, which is "
@@ -180,9 +193,9 @@ class RunLease:
             self._run,
         )
 
-    def _is_abandoned(self) -> bool:
+    def _is_abandoned(self, owner: threading.Thread) -> bool:
         """Tell whether the thread that began the run has ended, or begins another."""
-        return self._owner is threading.current_thread() or not self._owner.is_alive()
+        return self._owner is owner or not self._owner.is_alive()
 
     def _claimed(self, start_number: int, stores: Sequence[LeaseStore]) -> Lease | None:
         """Take a number in each place that answers; None when another was faster."""
@@ -205,7 +218,10 @@ class RunLease:
                 errors.append(error)
                 continue
             if not is_ours:
-                self._release(lease, claimed)
+                for each in claimed:
+                    # Should that fail, it is left to the lease's end.
+                    with suppress(Exception):
+                        each.withdraw(lease)
                 return None
             claimed.append(store)
         if not claimed:
@@ -238,6 +254,15 @@ class RunLease:
                 errors.append(error)
         if len(errors) == len(self._stores):
             raise errors[0]
+
+
+def _fence(lease: Lease, newest: Lease) -> FencedError:
+    return FencedError(
+        f"run {lease.run} was taken over by {newest}: start {lease.start_number}, "
+        "which is this one, writes nothing any more",
+        run=lease.run,
+        start_number=newest.start_number,
+    )
 
 
 def _renew(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,28 +66,28 @@ class StorageLeases:
 
     def claim(self, lease: Lease) -> bool:
         """Take a start number; False when it, or a higher one, is another start's."""
-        starts = self._starts()
-        if any(number > lease.start_number for number in starts):
+        if any(number > lease.start_number for number in self._starts()):
             return False
         content = BytesContent(json.dumps(lease.to_json()).encode())
-        if not self._create(self._key(lease, _HELD), content):
-            return False
-        self._remove(
-            f"{self._folder}/{number:06d}/{name}"
-            for number, names in starts.items()
-            for name in names
-            if number < lease.start_number
-        )
-        return True
+        return self._create(self._key(lease, _HELD), content)
 
     def renew(self, lease: Lease) -> None:
         """Write down how often the holder said that it lives."""
         content = BytesContent(b"%d" % lease.renewals)
         self._storage.save(self._key(lease, _RENEWED), content)
+        self._remove_before(lease)
 
     def release(self, lease: Lease) -> None:
         """Let the next start take the run without waiting."""
         self._storage.save(self._key(lease, _RELEASED), BytesContent(b""))
+        self._remove_before(lease)
+
+    def withdraw(self, lease: Lease) -> None:
+        """Undo the claim of a start that wrote nothing, and never will."""
+        newest = self.newest()
+        if newest is not None and newest.token == lease.token:
+            for name in (_HELD, _RENEWED, _RELEASED):
+                self._storage.delete(self._key(lease, name))
 
     def _starts(self) -> dict[int, set[str]]:
         starts: dict[int, set[str]] = {}
@@ -130,9 +129,12 @@ class StorageLeases:
             self._storage.save(key, content)
         return self._storage.load(key, max_bytes=_MAX_BYTES) == content.data
 
-    def _remove(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            self._storage.delete(key)
+    def _remove_before(self, lease: Lease) -> None:
+        """Remove what earlier starts left; not at once, since a start may withdraw."""
+        for number, names in self._starts().items():
+            if number < lease.start_number:
+                for name in names:
+                    self._storage.delete(f"{self._folder}/{number:06d}/{name}")
 
     def _key(self, lease: Lease, name: str) -> str:
         return f"{self._folder}/{lease.start_number:06d}/{name}"

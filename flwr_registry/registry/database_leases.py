@@ -13,6 +13,7 @@ from flwr_registry.registry.versions.run_leases import (
     find_lease,
     release_lease,
     renew_lease,
+    withdraw_lease,
 )
 
 __all__ = ["DatabaseLeases"]
@@ -56,6 +57,10 @@ class DatabaseLeases:
     def release(self, lease: Lease) -> None:
         """Let the next start take the run without waiting."""
         self._database.write(partial(release_lease, lease=lease))
+
+    def withdraw(self, lease: Lease) -> None:
+        """Undo the claim of a start that wrote nothing, and never will."""
+        self._database.write(partial(withdraw_lease, lease=lease))
 
     @property
     def _database(self) -> Database:

@@ -42,6 +42,7 @@ RUN_CONFIG_KEYS: Mapping[str, str] = {
     "registry-on-drift": "on_drift",
     "registry-durability": "durability",
     "registry-timeout-seconds": "timeout_seconds",
+    "registry-lease-seconds": "lease_seconds",
     "registry-architecture": "architecture",
     "registry-description": "description",
     "registry-sort-replies": "sort_replies",
@@ -85,6 +86,7 @@ class RegistryOptions:
     on_error: str = "warn"
     durability: str = "background"
     timeout_seconds: float = 60.0
+    lease_seconds: float = 30.0
     on_drift: str = "warn"
     drift: DriftDetector | None = None
     parameter_names: Any = None
@@ -106,6 +108,7 @@ class RegistryOptions:
         _check_choice("durability", self.durability, _DURABILITY)
         _check_choice("on_drift", self.on_drift, _ON_DRIFT)
         _check_timeout(self.timeout_seconds)
+        _check_lease(self.lease_seconds)
         if self.model is not None:
             check_name(self.model, "model")
         object.__setattr__(self, "resume", _resume_from(self.resume))
@@ -230,9 +233,21 @@ def _resume_from(resume: Any) -> bool | str:
     return resume
 
 
-def _check_timeout(seconds: Any) -> None:
+def _check_lease(seconds: Any) -> None:
+    if not _is_duration(seconds):
+        raise ValueError(
+            "lease_seconds is how long a start that gives no sign of life keeps its "
+            f"run: a number of seconds greater than 0, not {seconds!r}"
+        )
+
+
+def _is_duration(seconds: Any) -> bool:
     is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not 0 < seconds < math.inf:
+    return is_number and 0 < seconds < math.inf
+
+
+def _check_timeout(seconds: Any) -> None:
+    if not _is_duration(seconds):
         raise ValueError(
             "timeout_seconds is how long storage and database may take over one "
             f"operation: a number of seconds greater than 0, not {seconds!r}"

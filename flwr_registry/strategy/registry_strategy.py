@@ -92,6 +92,11 @@ class RegistryStrategy:
         How long each operation on storage and database may take, and how long training
         waits for what a round gave to be written. What takes longer is trouble, for
         which see `on_error`. A `ModelRegistry` that was given keeps its own.
+    lease_seconds : float
+        How long a start that gives no sign of life keeps its run. Another start of the
+        same name waits so long before it takes the run over, unless the first one ran
+        on this machine and is dead; it is refused by a `RunHeldError` while that one
+        lives. Whoever was taken over registers and saves nothing any more.
     on_drift : {"warn", "stop", "rollback", "off"}
         What becomes of a federation that gets worse from round to round: a warning in
         the log, beside the record that each choice but ``"off"`` leaves; an end of
@@ -163,6 +168,7 @@ class RegistryStrategy:
         on_error: str = "warn",
         durability: str = "background",
         timeout_seconds: float = 60.0,
+        lease_seconds: float = 30.0,
         on_drift: str = "warn",
         drift: DriftDetector | None = None,
         parameter_names: Any = None,
@@ -190,6 +196,7 @@ class RegistryStrategy:
             on_error=on_error,
             durability=durability,
             timeout_seconds=timeout_seconds,
+            lease_seconds=lease_seconds,
             on_drift=on_drift,
             drift=drift,
             parameter_names=parameter_names,

@@ -8,7 +8,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from flwr_registry.errors import ResumeError, ValidationError, WeightsFormatError
+from flwr_registry.errors import (
+    ResumeError,
+    RunHeldError,
+    ValidationError,
+    WeightsFormatError,
+)
 from flwr_registry.records import MetricSource, RoundFacts
 from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
 from flwr_registry.strategy.deciding_metrics import DecidingMetrics
@@ -122,12 +127,28 @@ class RoundRecorder:
         if ledger is None:
             self._refuse_to_start_blindly()
             return
-        self._opening.open(ledger, self.options, self.tolerate, self._jobs.ask)
+        self._take_run()
+        try:
+            self._opening.open(ledger, self.options, self.tolerate, self._jobs.ask)
+        except BaseException:
+            ledger.refuse()
+            raise
         if self._opening.model.weights is not None:
             self._model = self._opening.model
             self._validation.begin_with(self._opening.model.weights)
         if self.replay is not None:
             self._go_on_after(self.replay)
+
+    def _take_run(self) -> None:
+        """Refuse to begin while another start of the run is at work."""
+        refusal = None
+        with self.tolerate("take the run"):
+            try:
+                self._jobs.take_run()
+            except RunHeldError as error:
+                refusal = error
+        if refusal is not None:
+            raise refusal
 
     def _go_on_after(self, replay: Replay) -> None:
         self._opening.check_given(self._validation.reference.given_fingerprint)

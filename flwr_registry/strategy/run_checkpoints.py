@@ -113,7 +113,8 @@ class RunCheckpoints:
     def _placed(self) -> CheckpointManager:
         """Go on in the folder of the resumed start, else open a new one."""
         point = self._ledger.resumed
-        if point is not None and not point.branches:
+        branches = point is not None and point.branches
+        if point is not None and not (branches or self._ledger.hold.needs_own_folder):
             return self._in(point.folder)
         storage = self._ledger.storage
         manager = self._in(new_run_folder(storage, self._ledger.provenance.name))
@@ -125,8 +126,12 @@ class RunCheckpoints:
         return manager
 
     def _in(self, folder: str) -> CheckpointManager:
-        keep = self._options.keep_checkpoints
-        return CheckpointManager(self._ledger.storage, folder, keep=keep)
+        return CheckpointManager(
+            self._ledger.storage,
+            folder,
+            keep=self._options.keep_checkpoints,
+            guard=self._ledger.hold.check_storage,
+        )
 
     def _named(
         self, rounds: Mapping[int, FinishedRound]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -101,6 +102,23 @@ class RunJobs:
         if isinstance(self._options.registry, ModelRegistry):
             self._options.registry.pending_writes.append(self._hand_over.wait)
         return ledger
+
+    def take_run(self) -> None:
+        """Take the run, so that no other start of it writes at the same time.
+
+        Raises
+        ------
+        RunHeldError
+            When another start is at work.
+        RegistryError
+            When neither storage nor database answers.
+        """
+        ledger = self._opened()
+        with suppress(Exception):
+            # What is wrong is told when something is written into it.
+            self.ask("open the database", ledger.open_database)
+        for error in ledger.hold.take():
+            self._attempt.places.note_stalled(error)
 
     def go_on_after(self, content: CheckpointContent) -> None:
         """Take the rounds of a checkpoint for done."""
@@ -285,8 +303,14 @@ class RunJobs:
         if self._ledger is None:
             return
         self._hand_over.do_last(
-            "save the last finished round", self._ending.interrupted
+            "save the last finished round", partial(self._interrupted, self._ledger)
         )
+
+    def _interrupted(self, ledger: RunLedger) -> None:
+        try:
+            self._ending.interrupted()
+        finally:
+            ledger.hold.release()
 
     def close(self) -> None:
         """Say what was registered, and let go of database and storage."""
@@ -304,6 +328,7 @@ class RunJobs:
             self._attempt.missing,
             self._tolerate.troubles,
         )
+        ledger.hold.release()
         ledger.close()
 
     def _opened_places(self) -> tuple[RunLedger, RunCheckpoints]:

@@ -8,11 +8,13 @@ from typing import Any
 
 from flwr_registry.checkpointing import CheckpointContent, FinishedRound
 from flwr_registry.errors import (
+    DatabaseError,
     ModelNotFoundError,
     ValidationError,
 )
 from flwr_registry.records import (
     DriftFinding,
+    Lease,
     MetricSource,
     ModelVersion,
     RoundFacts,
@@ -34,6 +36,7 @@ from flwr_registry.strategy.round_log import (
     log_places,
     log_resume,
 )
+from flwr_registry.strategy.run_hold import RunHold
 from flwr_registry.weights import Weights
 
 __all__ = ["RunLedger"]
@@ -60,6 +63,8 @@ class RunLedger:
         Where the database is, without its password.
     resumed : ResumePoint or None
         Where the run goes on from, without its bytes.
+    hold : RunHold
+        What keeps other starts of the run from writing.
     """
 
     def __init__(
@@ -74,6 +79,9 @@ class RunLedger:
         self._registry: ModelRegistry | None = None
         self._run: Run | None = None
         self._has_registered = False
+        self.hold = RunHold(
+            provenance.name, self.storage, self._known_registry, options.lease_seconds
+        )
 
     def find_resume_point(self) -> ResumePoint | None:
         """Find the checkpoint to go on from, in storage alone.
@@ -117,6 +125,16 @@ class RunLedger:
         with self._new_registry() as registry:
             registry.models()
 
+    def open_database(self) -> None:
+        """Open the database, without writing anything about the run.
+
+        Raises
+        ------
+        RegistryError
+            When it cannot be opened.
+        """
+        self._opened_registry()
+
     def open(self) -> ModelVersion | None:
         """Open the database and record that the run starts.
 
@@ -147,6 +165,13 @@ class RunLedger:
         if content.registry in ("", self.database):
             return True
         return self._opened_registry().find_checkpointed(content) is not None
+
+    def refuse(self) -> None:
+        """Let go of the run, since this start of it must not begin."""
+        if self._run is None:
+            self.hold.withdraw()
+        else:
+            self.hold.release()
 
     def close(self) -> None:
         """Close the database, unless the user brought it."""
@@ -206,13 +231,14 @@ class RunLedger:
             privacy=privacy,
         )
         bump = self._options.bump if not errors else None
-        try:
-            version = register(bump=bump)
-        except ValidationError as error:
-            # A bump that does not fit is the only thing that the registry validates
-            # here; the version must not be lost for it.
-            version = register(bump=None)
-            log_other_bump(version, bump, error)
+        with self.hold.writing():
+            try:
+                version = register(bump=bump)
+            except ValidationError as error:
+                # A bump that does not fit is the only thing that the registry validates
+                # here; the version must not be lost for it.
+                version = register(bump=None)
+                log_other_bump(version, bump, error)
         self._has_registered = True
         return version
 
@@ -221,7 +247,8 @@ class RunLedger:
     ) -> None:
         """Register a round that gave no version."""
         registry, run = self._registered_run()
-        registry.record_round(run, facts, status, measured=measured)
+        with self.hold.writing():
+            registry.record_round(run, facts, status, measured=measured)
 
     def record_metrics(
         self,
@@ -232,7 +259,10 @@ class RunLedger:
     ) -> None:
         """Attach metrics to the round, and to the version that they measured."""
         registry, run = self._registered_run()
-        registry.record_metrics(run, server_round, source, metrics, measured=measured)
+        with self.hold.writing():
+            registry.record_metrics(
+                run, server_round, source, metrics, measured=measured
+            )
 
     def version(self, finished: FinishedRound) -> ModelVersion:
         """Find the version that a round of the run made, by its digest.
@@ -258,15 +288,19 @@ class RunLedger:
 
     @property
     def registry(self) -> ModelRegistry:
-        """The registry, opened, with the run in it."""
-        return self._registered_run()[0]
+        """The registry, opened, with the run in it, while no newer start has it."""
+        registry, _ = self._registered_run()
+        self.hold.check_database()
+        return registry
 
     def record_drift(
         self, findings: Sequence[DriftFinding], version: ModelVersion | None
     ) -> None:
         """Keep findings of drift."""
         registry, run = self._registered_run()
-        registry.record_drift(self.provenance.model, findings, version=version, run=run)
+        model = self.provenance.model
+        with self.hold.writing():
+            registry.record_drift(model, findings, version=version, run=run)
 
     def _place_storage(self) -> StorageBackend:
         given = self._options.registry
@@ -290,10 +324,16 @@ class RunLedger:
             )
         return self._registry
 
+    def _known_registry(self) -> ModelRegistry:
+        if self._registry is None:
+            raise DatabaseError(f"the database {self.database} is not open")
+        return self._registry
+
     def _registered_run(self) -> tuple[ModelRegistry, Run]:
         registry = self._opened_registry()
         if self._run is None:
-            self._run = self._started_run(registry)
+            with self.hold.writing() as lease:
+                self._run = self._started_run(registry, lease)
         return registry, self._run
 
     def _new_registry(self) -> ModelRegistry:
@@ -303,13 +343,13 @@ class RunLedger:
             timeout_seconds=self._options.timeout_seconds,
         )
 
-    def _started_run(self, registry: ModelRegistry) -> Run:
+    def _started_run(self, registry: ModelRegistry, lease: Lease) -> Run:
         if self.resumed is None:
             # Asked to go on, it found no checkpoint: all rounds are trained again.
             again = self._options.resume is not False
-            return registry.start_run(self.provenance, again=again)
+            return registry.start_run(self.provenance, again=again, lease=lease)
         content = self.resumed.checkpoint.content
-        return registry.resume_run(self.provenance, content)
+        return registry.resume_run(self.provenance, content, lease=lease)
 
     def metadata(self, weights: Weights | None) -> VersionMetadata:
         """Return what is said of each version."""

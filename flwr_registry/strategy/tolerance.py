@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from flwr_registry.errors import FencedError, RunHeldError
+
 __all__ = ["LOGGER", "Tolerance"]
 
 LOGGER = logging.getLogger("flwr")
@@ -30,6 +32,7 @@ class Tolerance:
         self._raises = on_error == "raise"
         self.troubles: list[str] = []
         self._counted: Exception | None = None
+        self._has_run = True
 
     @contextmanager
     def __call__(self, action: str) -> Iterator[None]:
@@ -42,6 +45,10 @@ class Tolerance:
         """
         try:
             yield
+        except (FencedError, RunHeldError) as error:
+            self._lose_run(error)
+            if self._raises:
+                raise
         except Exception as error:
             # What is raised by one block passes through those around it.
             if error is not self._counted:
@@ -56,3 +63,15 @@ class Tolerance:
                 type(error).__name__,
             )
             LOGGER.debug("registry: the error in full", exc_info=True)
+
+    def _lose_run(self, error: Exception) -> None:
+        """Say once that nothing more is written: another start has the run."""
+        if not self._has_run:
+            return
+        self._has_run = False
+        self.troubles.append(str(error))
+        if not self._raises:
+            LOGGER.error(
+                "registry: %s. Training goes on; none of it is registered or saved.",
+                error,
+            )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from flwr_registry.strategy.tolerance import LOGGER
 
-__all__ = ["is_writing", "wait_aloud", "write_in_this_thread"]
+__all__ = ["heard_of", "is_writing", "wait_aloud", "write_in_this_thread"]
 
 _FIRST_WORD_SECONDS = 1.0
 _NEXT_WORD_SECONDS = 10.0
@@ -24,6 +25,27 @@ def write_in_this_thread() -> None:
 def is_writing() -> bool:
     """Tell whether this thread does a writer's own work."""
     return getattr(_thread, "is_writing", False)
+
+
+@contextmanager
+def heard_of(action: str) -> Iterator[None]:
+    """Say after a second that a block takes so long, then every ten."""
+    ended = threading.Event()
+    began = time.monotonic()
+
+    def say() -> None:
+        pause = _FIRST_WORD_SECONDS
+        while not ended.wait(pause):
+            seconds = time.monotonic() - began
+            LOGGER.warning("registry: training waits: %s takes %.0f s", action, seconds)
+            pause = _NEXT_WORD_SECONDS
+
+    thread = threading.Thread(target=say, name="flwr-registry-word", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
 
 
 def wait_aloud(

@@ -9,10 +9,12 @@ from typing import TypeVar
 
 from flwr_registry.errors import (
     DatabaseError,
+    DatabaseTimeoutError,
     ObjectNotFoundError,
     RegistryError,
     SchemaVersionError,
     StorageError,
+    StorageTimeoutError,
 )
 from flwr_registry.strategy.breaker import Breaker
 from flwr_registry.strategy.round_writer import Awaited, BackgroundWriter
@@ -54,6 +56,13 @@ class Places:
     def both(self) -> tuple[Breaker, Breaker]:
         """The two."""
         return self.storage, self.database
+
+    def note_stalled(self, error: Exception) -> None:
+        """Note before the first round that a place did not answer in time."""
+        for place in self.both:
+            is_stalled = isinstance(error, DatabaseTimeoutError | StorageTimeoutError)
+            if is_stalled and isinstance(error, place.error):
+                place.note_failure(0, error)
 
     @property
     def any_down(self) -> bool:

@@ -134,6 +134,16 @@ def test_a_released_lease_keeps_its_number(store, place):
     assert store.claim(lease_of(4))
 
 
+def test_a_withdrawn_claim_leaves_no_trace(store, place):
+    first, second = lease_of(1), lease_of(2)
+    store.claim(first)
+    store.release(first)
+    assert store.claim(second)
+    store.withdraw(second)
+    assert place("trial").newest() == replace(first, released=True)
+    assert store.claim(lease_of(2))
+
+
 def test_what_an_old_start_does_late_changes_nothing(store):
     old, new = lease_of(1), lease_of(2)
     assert store.claim(old)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import NoReturn
 
-from sqlalchemy import Select, Update, select, update
+from sqlalchemy import Select, Update, delete, select, update
 from sqlalchemy.exc import IntegrityError as ConstraintError
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,7 @@ __all__ = [
     "refuse_fenced",
     "release_lease",
     "renew_lease",
+    "withdraw_lease",
 ]
 
 
@@ -104,6 +105,15 @@ def renew_lease(session: Session, lease: Lease) -> None:
 def release_lease(session: Session, lease: Lease) -> None:
     """Let the next start take the run without waiting."""
     session.execute(_row_of(lease).values(released=True))
+
+
+def withdraw_lease(session: Session, lease: Lease) -> None:
+    """Undo the claim of a start that wrote nothing, and never will."""
+    session.execute(
+        delete(RunLeaseRow).where(
+            RunLeaseRow.run_name == lease.run, RunLeaseRow.token == lease.token
+        )
+    )
 
 
 def _held(session: Session, run: str) -> RunLeaseRow | None:
