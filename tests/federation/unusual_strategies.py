@@ -216,6 +216,9 @@ class AttributeReader(FedAvg):
     def __setattr__(self, name: str, value: Any) -> None:
         self.held[name] = value
 
+    def __delattr__(self, name: str) -> None:
+        del self.held[name]
+
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> Aggregate:
