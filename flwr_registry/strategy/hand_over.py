@@ -133,7 +133,7 @@ class HandOver:
         try:
             self._writer.wait(at_most_seconds=self._limit or _LAST_SECONDS)
         except WriteTimeoutError as error:
-            LOGGER.warning("registry: could not %s yet: %s", action, error)
+            LOGGER.warning("registry: could not %s yet: %s", action, str(error))
 
     def _tolerant(self, action: str, work: Callable[[], object]) -> Job:
         def tolerant() -> None:

@@ -206,7 +206,7 @@ class BackgroundWriter:
             self.wait()
         except WriteTimeoutError as error:
             LOGGER.warning(
-                "registry: the process ends before all is written: %s", error
+                "registry: the process ends before all is written: %s", str(error)
             )
 
     def _work(self) -> None:
@@ -240,4 +240,4 @@ class BackgroundWriter:
             if self._error is None:
                 self._error = error
             else:
-                LOGGER.warning("registry: %s", error)
+                LOGGER.warning("registry: %s", str(error))

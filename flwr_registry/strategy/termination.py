@@ -91,7 +91,9 @@ class Termination:
             try:
                 work()
             except Exception as error:
-                LOGGER.warning("registry: could not save the run on SIGTERM: %s", error)
+                LOGGER.warning(
+                    "registry: could not save the run on SIGTERM: %s", str(error)
+                )
 
 
 class _Handler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -59,10 +60,11 @@ class Tolerance:
             LOGGER.warning(
                 "registry: could not %s: %s (%s). Training goes on.",
                 action,
-                error,
+                # As text: who keeps log records must not keep the frames' models.
+                str(error),
                 type(error).__name__,
             )
-            LOGGER.debug("registry: the error in full", exc_info=True)
+            LOGGER.debug("registry: the error in full: %s", traceback.format_exc())
 
     def _lose_run(self, error: Exception) -> None:
         """Say once that nothing more is written: another start has the run."""
@@ -73,5 +75,5 @@ class Tolerance:
         if not self._raises:
             LOGGER.error(
                 "registry: %s. Training goes on; none of it is registered or saved.",
-                error,
+                str(error),
             )

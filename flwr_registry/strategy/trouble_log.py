@@ -18,7 +18,7 @@ __all__ = [
 
 def log_again(action: str, error: Exception) -> None:
     """Log that work on storage or database failed, and is tried again."""
-    LOGGER.info("registry: could not %s yet, trying again: %s", action, error)
+    LOGGER.info("registry: could not %s yet, trying again: %s", action, str(error))
 
 
 def log_saved_by_trying(action: str, tries: int, first: str) -> None:

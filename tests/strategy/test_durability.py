@@ -1,8 +1,12 @@
 """What is written beside training, and when it is durable."""
 
+import gc
 import logging
 import threading
+import time
+import tracemalloc
 import weakref
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.checkpointing import CheckpointManager
 from flwr_registry.errors import StorageError
 from flwr_registry.storage import LocalStorage
+from flwr_registry.strategy import round_writer
 
 BOTH = pytest.mark.parametrize("api", ["message", "legacy"])
 EITHER = pytest.mark.parametrize("durability", ["background", "sync"])
@@ -54,9 +59,17 @@ class Watched(FedAvg):
         return super().configure_evaluate(server_round, *args)
 
 
+class Forgetful(list):
+    """Keeps nothing of what was sent."""
+
+    def append(self, _):
+        pass
+
+
 def start(strategy, rounds=3, size=12, **options):
     wrapped = RegistryStrategy(strategy, model="digits", run="trial", **options)
     grid = InProcessGrid(find("message-FedAvg").make().clients)
+    grid.sent = Forgetful()
     initial = to_record({"w": np.zeros(size, np.float32)})
     return wrapped.start(grid=grid, initial_arrays=initial, num_rounds=rounds)
 
@@ -219,3 +232,70 @@ def test_a_checkpoint_holds_the_state_of_its_round(gated, database):
         content = folder.load_round(server_round).content
         (velocity,) = [a for a in content.state_arrays.values() if a.size == 400_000]
         assert np.all(velocity == expected)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Let nobody wait a second for a writer that is known to be stuck."""
+    monkeypatch.setattr(round_writer, "_BRIEF_SECONDS", 0.05)
+    monkeypatch.setattr(round_writer, "_MARGIN_SECONDS", 0.05)
+
+
+def test_no_more_than_two_models_are_held_while_one_is_stuck(
+    gated, database, impatient, caplog
+):
+    held, size = [], 500_000
+
+    def look(server_round):
+        gc.collect()
+        held.append(tracemalloc.get_traced_memory()[0] / (4 * size))
+
+    with ModelRegistry(database, gated, timeout_seconds=60) as registry:
+        tracemalloc.start()
+        try:
+            start(
+                Watched(configure_train=look),
+                registry=registry,
+                rounds=6,
+                size=size,
+                timeout_seconds=1,
+            )
+        finally:
+            tracemalloc.stop()
+        gated.gate.set()
+        while "it failed" not in caplog.text:  # the last line of the run, said late
+            time.sleep(0.01)
+    # One that is being saved, one that training goes on with, and no further one; the
+    # rest are the nodes' replies, which Flower holds for a round.
+    assert max(held[3:]) - held[2] < 1.5, held
+
+
+def test_a_model_that_comes_late_is_the_parent_of_the_next(
+    gated, database, impatient, caplog
+):
+    def look(server_round):
+        if server_round == 2:
+            registry.get("digits@latest")  # waits for round 1
+            gated.gate.clear()
+        if server_round == 6:
+            gated.gate.set()
+            while len(gated.saved) < 2:
+                time.sleep(0.001)
+
+    gated.gate.set()
+    with ModelRegistry(database, gated) as registry:
+        start(
+            Watched(configure_train=look),
+            registry=registry,
+            rounds=8,
+            timeout_seconds=0.5,
+        )
+        versions = registry.list("digits")[::-1]
+    rounds = [each.server_round for each in versions]
+    assert rounds[:2] == [1, 2]
+    assert rounds[-1] == 8
+    assert not {3, 4, 5} & set(rounds)
+    for parent, child in pairwise(versions):
+        assert child.parent_version == parent.version
+    assert "could not register the model of round 4" in caplog.text
+    assert "Not registered: rounds 3 to " in caplog.text

@@ -171,7 +171,7 @@ def test_a_storage_that_comes_back(api, durability, database, tmp_path, bare, ca
 
 
 @BOTH
-@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_single_fault_costs_no_version(api, step, database, tmp_path, bare, caplog):
     caplog.set_level(logging.INFO, "flwr")
     calm = Faulty(tmp_path / "calm", lambda *_: None)
@@ -206,8 +206,10 @@ class Silent(ModelRegistry):
         return super()._run(steps)
 
 
-@DIAGONAL
-@pytest.mark.parametrize("from_start", [True, False])
+@pytest.mark.parametrize(
+    ("api", "durability", "from_start"),
+    [("legacy", "background", True), ("message", "sync", False)],
+)
 def test_a_registry_of_the_users_that_never_answers(
     api, durability, from_start, database, bare, released, caplog
 ):
@@ -246,7 +248,7 @@ def test_a_registry_of_the_users_that_never_answers(
     assert "raise timeout_seconds if storage or database is only slow" in caplog.text
 
 
-@EACH_WAY
+@DIAGONAL
 def test_a_database_that_cannot_be_opened_costs_little(
     api, durability, tmp_path, bare, caplog
 ):
