@@ -10,7 +10,7 @@ from flwr_registry.errors import FencedError
 from flwr_registry.records import Lease
 from flwr_registry.registry import DatabaseLeases, ModelRegistry
 from flwr_registry.storage import StorageBackend
-from flwr_registry.strategy.waiting import heard_of
+from flwr_registry.strategy.waiting import do_aloud
 
 __all__ = ["RunHold"]
 
@@ -63,8 +63,7 @@ class RunHold:
         RegistryError
             When neither place answers: it is taken before the first commit then.
         """
-        with heard_of(f"to see who holds run {self._run}"):
-            self._lease.take()
+        do_aloud(f"see who holds run {self._run}", self._lease.take)
         return self._lease.troubles
 
     @contextmanager

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 from flwr_registry.strategy.tolerance import LOGGER
 
-__all__ = ["heard_of", "is_writing", "wait_aloud", "write_in_this_thread"]
+__all__ = [
+    "do_aloud",
+    "is_writing",
+    "wait_aloud",
+    "without_exits",
+    "write_in_this_thread",
+]
+
+Result = TypeVar("Result")
 
 _FIRST_WORD_SECONDS = 1.0
 _NEXT_WORD_SECONDS = 10.0
@@ -27,25 +35,49 @@ def is_writing() -> bool:
     return getattr(_thread, "is_writing", False)
 
 
-@contextmanager
-def heard_of(action: str) -> Iterator[None]:
-    """Say after a second that a block takes so long, then every ten."""
-    ended = threading.Event()
-    began = time.monotonic()
+def do_aloud(action: str, work: Callable[[], Result]) -> Result:
+    """Do work in another thread; say after a second that it takes so long.
 
-    def say() -> None:
-        pause = _FIRST_WORD_SECONDS
-        while not ended.wait(pause):
-            seconds = time.monotonic() - began
-            LOGGER.warning("registry: training waits: %s takes %.0f s", action, seconds)
-            pause = _NEXT_WORD_SECONDS
+    So an interrupt of the caller is heard at once, and is not taken for one that a
+    library below raises.
 
-    thread = threading.Thread(target=say, name="flwr-registry-word", daemon=True)
-    thread.start()
+    Parameters
+    ----------
+    action : str
+        What it does, to follow "to".
+    """
+    changed, began = threading.Condition(), time.monotonic()
+    answers: list[Result | Exception] = []
+
+    def answer() -> None:
+        write_in_this_thread()
+        try:
+            answers.append(without_exits(work))
+        except Exception as error:
+            answers.append(error)
+        with changed:
+            changed.notify_all()
+
+    def described() -> str:
+        return f"to {action} takes {time.monotonic() - began:.0f} s"
+
+    threading.Thread(target=answer, name="flwr-registry-apart", daemon=True).start()
+    with changed:
+        wait_aloud(changed, lambda: bool(answers), threading.TIMEOUT_MAX, described)
+    found = answers.pop()
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def without_exits(work: Callable[[], Result]) -> Result:
+    """Let a library below end neither this thread nor training."""
     try:
-        yield
-    finally:
-        ended.set()
+        return work()
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"a library raised {error!r}") from error
 
 
 def wait_aloud(

@@ -24,6 +24,7 @@ from flwr_registry.strategy.trouble_log import (
     log_saved_by_trying,
     shown_round,
 )
+from flwr_registry.strategy.waiting import without_exits
 
 __all__ = ["Places", "WriteAttempts"]
 
@@ -138,7 +139,7 @@ class WriteAttempts:
             try:
                 _check_admitted(needs, server_round)
                 tries += 1
-                result = _without_exits(work)
+                result = without_exits(work)
             except Exception as error:
                 first = first or str(error)
                 if _is_lasting(error):
@@ -183,16 +184,6 @@ def _check_admitted(needs: Sequence[Breaker], server_round: int) -> None:
                 f"the {place.name} is down since {shown_round(place.since)}: "
                 f"{place.trouble}"
             )
-
-
-def _without_exits(work: Callable[[], Result]) -> Result:
-    """Let a library below end neither the writer nor training."""
-    try:
-        return work()
-    except Exception:
-        raise
-    except BaseException as error:
-        raise RuntimeError(f"a library raised {error!r}") from error
 
 
 def _is_lasting(error: Exception) -> bool:

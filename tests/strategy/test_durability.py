@@ -195,7 +195,7 @@ def test_trouble_in_the_last_round_is_raised_at_the_end(database, tmp_path):
         ModelRegistry(database, Failing(tmp_path)) as registry,
         pytest.raises(StorageError, match="the disk is gone"),
     ):
-        start(Watched(), registry=registry, on_error="raise")
+        start(Watched(), registry=registry, on_error="raise", timeout_seconds=1)
     with ModelRegistry(database) as registry:
         assert len(registry.list("digits")) == 3
 
