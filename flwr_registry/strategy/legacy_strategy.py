@@ -69,10 +69,10 @@ def _initialize_parameters(strategy: Any, call: HookCall) -> Any:
             own = wrapping_of(strategy).strategy
             replace_first_model(own, parameters, recorder.initial_model)
             parameters = recorder.hand_out(recorder.initial_model)
+        recorder.end_after(server.num_rounds)
         if replay is None:
             return parameters
         replay.server = server
-        recorder.end_after(server.num_rounds)
         if not replay.knows(_CENTRAL, 0):
             replay.first_model = parameters
         # Whatever the server takes of the rounds that are done, it goes on with this.

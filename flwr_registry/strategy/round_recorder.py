@@ -79,6 +79,7 @@ class RoundRecorder:
         self.metrics_of = MetricsReader().read
         self._measured: Buffers = ()
         self._begun = False
+        self._num_rounds: int | None = None
         self._settings_are_noted = False
         self._is_told_the_end = False
         self._is_given_known = False
@@ -183,6 +184,7 @@ class RoundRecorder:
         """Note the last hook of a round that is handed back, where it was saved."""
         if self.replay is not None and server_round == self.replay.last_round:
             self._opening.take_up()
+        self._let_go_after(server_round)
 
     def end_after(self, num_rounds: int | None) -> None:
         """Note how many rounds are asked for, None where nobody knows.
@@ -193,6 +195,7 @@ class RoundRecorder:
             When it is fewer than are done, and the model of the last is gone.
         """
         self._opening.end_after(num_rounds)
+        self._num_rounds = num_rounds
 
     @contextmanager
     def whole_run(self) -> Iterator[None]:
@@ -476,12 +479,18 @@ class RoundRecorder:
         )
         if findings:
             self._jobs.record_drift(ended.server_round, findings, made)
+        self._let_go_after(ended.server_round)
         if not self._is_told_the_end:
             self._jobs.finish_round(ended.server_round)
             # It may have been the last one.
             if not self._jobs.has_unsaved:
                 self._port.leave_signals(self.interrupted)
         self._drift.end_if_chosen(ended.server_round, findings)
+
+    def _let_go_after(self, server_round: int) -> None:
+        """Free the run after its last round, where nobody else will tell of its end."""
+        if not self._is_told_the_end and server_round == self._num_rounds:
+            self._jobs.let_go()
 
     def _notice_unseen_model(
         self, server_round: int, buffers: Buffers | None = None

@@ -120,6 +120,11 @@ class RunJobs:
         for error in ledger.hold.take():
             self._attempt.places.note_stalled(error)
 
+    def let_go(self) -> None:
+        """Free the run for its next start, when all is written."""
+        if self._ledger is not None:
+            self._hand_over.do_last("let go of the run", self._ledger.hold.release)
+
     def go_on_after(self, content: CheckpointContent) -> None:
         """Take the rounds of a checkpoint for done."""
         self._history.rounds.update(content.rounds)

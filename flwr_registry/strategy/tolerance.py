@@ -71,7 +71,7 @@ class Tolerance:
         if not self._has_run:
             return
         self._has_run = False
-        self.troubles.append(str(error))
+        self.troubles.append(f"write any more: {error}")
         if not self._raises:
             LOGGER.error(
                 "registry: %s. Training goes on; none of it is registered or saved.",
