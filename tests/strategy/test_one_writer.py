@@ -304,14 +304,16 @@ def pause(process, folder):
 def everything_in(folder):
     """Return all that was committed.
 
-    Left out is the folder that only the paused start writes: it may have been paused in
-    the middle of a checkpoint.
+    Left out is what the paused start may have been in the middle of: a checkpoint in
+    the folder that it alone writes, and bytes that no version has.
     """
     storage = LocalStorage(folder)
-    kept = [*storage.list("models"), *storage.list("checkpoints/trial~2")]
     with ModelRegistry(f"{folder}/registry.db") as registry:
         rounds = [registry.rounds(run) for run in registry.runs()]
         versions = registry.list()
+        assert registry.verify_all().problems == ()
+    kept = list(storage.list("checkpoints/trial~2"))
+    kept += [each.storage_path for each in versions]
     return {key: bytes(storage.load(key)) for key in kept}, rounds, versions
 
 
