@@ -51,6 +51,8 @@ class DecidingMetrics:
         MetricNotMeasuredError
             When a name must be misspelt.
         """
+        if not self._missing:
+            return
         answers = {
             source: [flat_metrics(each) for each in by_round.values()]
             for source, by_round in history.returned.items()

@@ -156,8 +156,9 @@ def _foreign(storage: StorageBackend, run: str, content: CheckpointContent) -> s
     return (
         f"the checkpoints of run {run} in {storage.url} are of the registry at "
         f"{content.registry}, which this run does not write to: give that registry, or "
-        "another run name. If that database is lost, 'flwr-registry doctor --rebuild' "
-        "with this registry takes its versions over; then start again"
+        "another run name. If that database is lost, resume=True goes on with an empty "
+        "one in its place, and 'flwr-registry doctor --rebuild' takes its versions "
+        "over into one that has its own"
     )
 
 

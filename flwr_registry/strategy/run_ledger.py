@@ -160,11 +160,15 @@ class RunLedger:
         """Tell whether a checkpoint is of this registry.
 
         One that was moved, or that took over the versions of a lost one, knows the
-        checkpoint's weights by their digest.
+        checkpoint's weights by their digest. One that holds nothing takes the place of
+        a lost one where the user insists: it may as well be a second one beside it.
         """
         if content.registry in ("", self.database):
             return True
-        return self._opened_registry().find_checkpointed(content) is not None
+        registry = self._opened_registry()
+        if registry.find_checkpointed(content) is not None:
+            return True
+        return self._options.resume is True and not registry.list(limit=1)
 
     def refuse(self) -> None:
         """Let go of the run, since this start of it must not begin."""

@@ -163,10 +163,11 @@ def _change(before: Weights | None, after: Weights) -> NDArray[np.float64] | Non
         if not is_alike or _is_by_columns(old) != _is_by_columns(array):
             return None
         count = max(_LEAST_VALUES, _SAMPLED_VALUES * array.size // max(1, total))
+        sampled_before = _sampled(old, count)
         with np.errstate(all="ignore"):
-            part = _sampled(array, count) - _sampled(old, count)
-        # A constant mask of -inf does not change.
-        part[~np.isfinite(part)] = 0.0
+            part = _sampled(array, count) - sampled_before
+        # A constant mask of -inf does not change; what became so has no measure.
+        part[~np.isfinite(sampled_before)] = 0.0
         if part.size:
             pieces.append(part * math.sqrt(array.size / part.size))
     return np.concatenate(pieces) if pieces else None

@@ -147,6 +147,20 @@ def test_registries_on_one_storage_do_not_take_each_others_checkpoints(tmp_path)
     assert rounds == {"first": [3, 2, 1], "second": [2, 1]}
 
 
+def test_an_empty_registry_takes_the_place_of_a_lost_one_where_one_insists(tmp_path):
+    def at(name):
+        return {
+            "registry": str(tmp_path / f"{name}.db"),
+            "storage": str(tmp_path / "shared"),
+        }
+
+    start(tmp_path, 2, **at("lost"))
+    (tmp_path / "lost.db").unlink()
+    start(tmp_path, 3, **{**at("new"), "resume": True})
+    with ModelRegistry(tmp_path / "new.db", tmp_path / "shared") as registry:
+        assert [each.server_round for each in registry.list("m")] == [3, 2, 1]
+
+
 def test_a_database_that_was_moved_knows_its_checkpoints(tmp_path):
     start(tmp_path / "here", 2)
     shutil.copytree(tmp_path / "here", tmp_path / "there")
