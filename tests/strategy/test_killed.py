@@ -15,7 +15,7 @@ from flwr_registry import CheckpointManager, ModelRegistry, RegistryStrategy
 from flwr_registry.storage import LocalStorage
 
 KILLS = 200
-MOST_SECONDS = 0.5
+MOST_SECONDS = 1.0
 ENTRY = find("message-FedAdam")
 
 

@@ -160,7 +160,9 @@ class TakesArguments(FedAvg):
 
 
 @pytest.mark.parametrize(
-    "strategy", [Finalized(), Single(), TakesArguments(2.0)], ids=repr
+    "strategy",
+    [Finalized(), Single(), TakesArguments(2.0)],
+    ids=["Finalized", "Single", "TakesArguments"],
 )
 def test_classes_that_guard_how_they_are_made(strategy):
     wrapped = RegistryStrategy(strategy)
