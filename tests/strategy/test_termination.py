@@ -102,6 +102,12 @@ def test_who_ignores_the_signal_goes_on_ignoring_it(api, tmp_path):
     assert "trained to the end" in ended.stdout
 
 
+@pytest.fixture(autouse=True)
+def nobody_else_has_anything_to_save():
+    """Let go of legacy strategies of earlier tests, whose end nobody told."""
+    gc.collect()
+
+
 def run(api, database, at_evaluation=None, **options):
     """Run; return the handlers that were there in the evaluation of each round."""
     seen = []
