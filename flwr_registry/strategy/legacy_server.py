@@ -13,6 +13,8 @@ from typing import Any
 from flwr.common import Scalar
 from flwr.server import History, LegacyContext, Server
 
+from flwr_registry.strategy.caller_locals import locals_of
+
 __all__ = ["LegacyServer", "find_legacy_server"]
 
 
@@ -60,7 +62,8 @@ def find_legacy_server() -> LegacyServer:
     """
     frame = sys._getframe(1).f_back
     while frame is not None:
-        found = _read(frame.f_locals)
+        with locals_of(frame) as variables:
+            found = _read(variables)
         if found is not None:
             return found
         frame = frame.f_back

@@ -9,6 +9,7 @@ from typing import Any
 from flwr_registry.errors import WeightsFormatError, WrapperOrderError
 from flwr_registry.records import Contribution
 from flwr_registry.strategy.aggregate import Aggregate
+from flwr_registry.strategy.caller_locals import locals_of
 from flwr_registry.strategy.conversions import buffers_of, weights_of
 from flwr_registry.strategy.hook_call import HookCall
 from flwr_registry.strategy.round_recorder import RoundRecorder
@@ -56,7 +57,8 @@ def require_outermost(strategy: Any, hook: str, caller: FrameType | None) -> Non
     if hook in checked or caller is None:
         return
     checked.add(hook)
-    found = caller.f_locals.get("self")
+    with locals_of(caller) as variables:
+        found = variables.get("self")
     own = (strategy, wrapping_of(strategy).strategy)
     if is_strategy(found) and not any(found is each for each in own):
         outer = type(found).__name__

@@ -153,6 +153,25 @@ def test_no_model_is_held_once_it_is_written(database):
     assert models[-1]() is result.arrays
 
 
+def test_no_reply_is_held_once_its_round_is_over(database):
+    replies_of = []
+
+    class Watching(FedAvg):
+        def aggregate_train(self, server_round, replies):
+            replies = list(replies)
+            replies_of.append([weakref.ref(each) for each in replies])
+            return super().aggregate_train(server_round, replies)
+
+        def configure_train(self, *args):
+            gc.collect()
+            held = [ref() for of_round in replies_of[:-1] for ref in of_round]
+            assert held == [None] * len(held)
+            return super().configure_train(*args)
+
+    start(Watching(min_train_nodes=1, min_available_nodes=1), registry=database)
+    assert len(replies_of) == 3
+
+
 @BOTH
 def test_reading_through_the_same_registry_sees_the_round_so_far(api, database):
     seen = {}
