@@ -91,7 +91,9 @@ def test_a_lease_that_a_newer_start_removed_is_looked_for_again(storage):
     class Claiming(Failing):
         def list(self, prefix):
             found = list(storage.list(prefix))
-            StorageLeases(storage, "trial").claim(replace(first, start_number=2))
+            second = replace(first, start_number=2)
+            StorageLeases(storage, "trial").claim(second)
+            StorageLeases(storage, "trial").renew(second)
             return iter(found)
 
     assert StorageLeases(Claiming(storage, 0), "trial").newest().start_number == 2

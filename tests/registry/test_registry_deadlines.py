@@ -21,6 +21,8 @@ from flwr_registry.records import RoundFacts, RunProvenance
 from flwr_registry.registry import AsyncModelRegistry, ModelRegistry
 from flwr_registry.storage import LocalStorage
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_SECONDS = 1.0
 MARGIN_SECONDS = 5.0
 ENDLESS = text(

@@ -20,10 +20,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 ROUNDS = 5
 MOST_SECONDS = 60  # a deadline of 2 s, then a second a round, on a busy machine
 EACH_WAY = pytest.mark.parametrize(
-    ("api", "durability"),
-    [("message", "background"), ("message", "sync"), ("legacy", "background")],
+    ("api", "durability", "from_round"),
+    [("message", "background", 1), ("message", "sync", 3), ("legacy", "background", 3)],
 )
-FROM = pytest.mark.parametrize("from_round", [1, 3])
+DIAGONAL = pytest.mark.parametrize(
+    ("api", "durability"), [("message", "sync"), ("legacy", "background")]
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,6 @@ def s3(s3_endpoint):
 
 
 @EACH_WAY
-@FROM
 @pytest.mark.parametrize(
     "fault",
     [Fault.STALLED, Fault.NOT_CONTINUED, Fault.UNAVAILABLE, None],
@@ -115,7 +116,6 @@ def postgres(postgresql_server, postgresql_template):  # noqa: F811
 
 
 @EACH_WAY
-@FROM
 @pytest.mark.parametrize("mode", [Mode.STALL, Mode.REFUSE, Mode.CUT])
 def test_a_postgresql_server_that_is_down(
     api, durability, from_round, mode, postgres, tmp_path, bare, caplog
@@ -137,7 +137,7 @@ def test_a_postgresql_server_that_is_down(
         assert len(found) in (from_round - 1, from_round - 2)
 
 
-@EACH_WAY
+@DIAGONAL
 def test_a_postgresql_server_that_is_back_in_the_fourth_round(
     api, durability, postgres, tmp_path, bare, caplog
 ):

@@ -23,6 +23,8 @@ from flwr_registry.checkpointing import run_folders
 from flwr_registry.errors import FencedError, RunHeldError
 from flwr_registry.storage import LocalStorage
 
+pytestmark = pytest.mark.slow
+
 MODEL = {"w": np.zeros(4, np.float32)}
 TOO_LONG = 60
 CHILD = """

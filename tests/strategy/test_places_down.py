@@ -14,16 +14,9 @@ from flwr_registry.checkpointing import CheckpointManager
 from flwr_registry.errors import RegistryError
 from flwr_registry.storage import LocalStorage
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 5
-EACH_WAY = pytest.mark.parametrize(
-    ("api", "durability"),
-    [
-        ("message", "background"),
-        ("message", "sync"),
-        ("legacy", "background"),
-        ("legacy", "sync"),
-    ],
-)
 DIAGONAL = pytest.mark.parametrize(
     ("api", "durability"), [("message", "sync"), ("legacy", "background")]
 )
@@ -112,7 +105,7 @@ def rounds_of(database):
         return [each.server_round for each in registry.list("digits")[::-1]]
 
 
-@EACH_WAY
+@DIAGONAL
 def test_a_storage_that_never_answers(
     api, durability, database, tmp_path, bare, released, caplog
 ):
@@ -154,7 +147,7 @@ def test_a_storage_that_raises_whatever_it_likes(
     assert caplog.text.count("is down since") < 30
 
 
-@EACH_WAY
+@DIAGONAL
 def test_a_storage_that_comes_back(api, durability, database, tmp_path, bare, caplog):
     is_down = []
 

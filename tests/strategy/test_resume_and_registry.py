@@ -19,6 +19,8 @@ from flwr_registry.checkpointing.checkpoint import read_manifest
 from flwr_registry.errors import ResumeError
 from flwr_registry.storage import LocalStorage
 
+pytestmark = pytest.mark.slow
+
 MODEL = {"w": np.zeros(4, np.float32), "b": np.zeros(2, np.float32)}
 
 

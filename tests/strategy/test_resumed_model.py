@@ -22,6 +22,8 @@ from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.errors import ResumeError
 from flwr_registry.strategy.resumed_model import sketch_of
 
+pytestmark = pytest.mark.slow
+
 MODEL = {"w": np.zeros(4, np.float32), "b": np.zeros(2, np.float32)}
 OTHER = {"w": np.ones(4, np.float32), "b": np.ones(2, np.float32)}
 

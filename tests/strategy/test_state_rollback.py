@@ -99,7 +99,7 @@ def spoil(value, number):
     match value:
         case torch.Tensor():
             with torch.no_grad():
-                value.zero_().logical_not_() if value.numel() else None
+                value.fill_(1) if value.numel() else None
         case np.ndarray() if value.dtype.kind in "fic":
             value += number
         case dict():
