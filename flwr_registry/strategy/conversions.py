@@ -54,7 +54,9 @@ def weights_of(
     model : ArrayRecord or Parameters or None
         What a strategy returned.
     names : sequence of str, optional
-        Names of legacy tensors, which have none; their positions otherwise.
+        Names of legacy tensors, which have none; their positions otherwise, also for
+        those beyond the names, such as control variates behind the weights, and for all
+        where there are more names than tensors.
     reference : Architecture, optional
         Tells what arrays were before arithmetic widened them.
 
@@ -66,7 +68,7 @@ def weights_of(
     Raises
     ------
     WeightsFormatError
-        For bytes that are no array, or names that do not fit the number of tensors.
+        For bytes that are no array.
     """
     data = buffers_of(model)
     if isinstance(model, ArrayRecord):
@@ -144,14 +146,11 @@ def array_view(name: str, data: bytes) -> NDArray[Any]:
 
 
 def _names_for(count: int, names: Sequence[str] | None) -> Sequence[str]:
-    if names is None:
-        return [str(position) for position in range(count)]
-    if len(names) != count:
-        raise WeightsFormatError(
-            f"parameter_names has {len(names)} names, the model {count} arrays: give "
-            "the module whose parameters the clients send, or the names in their order"
-        )
-    return names
+    """Name arrays that have no names; those beyond the user's by their position."""
+    known = names if names is not None and len(names) <= count else ()
+    found = [*known, *map(str, range(len(known), count))]
+    is_clear = len(set(found)) == count
+    return found if is_clear else [str(position) for position in range(count)]
 
 
 def _is_opaque(arrays: Mapping[str, NDArray[Any]], data: Buffers) -> bool:

@@ -24,6 +24,7 @@ __all__ = [
     "log_metric_missing",
     "log_objects_without_state",
     "log_other_bump",
+    "log_other_names",
     "log_partial_rollback",
     "log_places",
     "log_promotion",
@@ -189,6 +190,17 @@ def log_rejected_in_a_row(count: int, errors: Sequence[str]) -> None:
         "validator=ModelValidator(...) what a model has to be like.",
         count,
         _first_of(errors, "; "),
+    )
+
+
+def log_other_names(num_names: int, num_arrays: int) -> None:
+    """Log once a run that the user's names are not as many as a model's arrays."""
+    LOGGER.warning(
+        "registry: parameter_names has %d names, the model %d arrays: those without a "
+        "name of their own are named by their position. Give the module whose "
+        "parameters the clients send, or all names in their order.",
+        num_names,
+        num_arrays,
     )
 
 

@@ -84,7 +84,9 @@ class RoundRecorder:
         self._is_told_the_end = False
         self._is_given_known = False
         self._is_handed_out = False
-        self._validation = RoundValidation(self.options.validator)
+        # Arrays of the message API have names.
+        names = None if self._port.is_told_the_end else self.options.names
+        self._validation = RoundValidation(self.options.validator, names)
         self._model = CurrentModel()
         self._round = RoundProgress()
         self._metrics = MetricsHistory()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flwr_registry.checkpointing import CheckpointContent
 from flwr_registry.records import RoundFacts, RoundStatus
 from flwr_registry.strategy.aggregate import Aggregate
 from flwr_registry.strategy.contributions import count_of_successes
 from flwr_registry.strategy.round_log import (
     log_first_aggregate,
+    log_other_names,
     log_rejected_in_a_row,
     log_widened,
 )
@@ -26,6 +29,8 @@ class RoundValidation:
     ----------
     validator : ModelValidator or None
         The user's; None for the default.
+    names : sequence of str or None
+        Those that the user gives to arrays without names.
 
     Attributes
     ----------
@@ -33,8 +38,11 @@ class RoundValidation:
         What the run's models look like.
     """
 
-    def __init__(self, validator: ModelValidator | None) -> None:
+    def __init__(
+        self, validator: ModelValidator | None, names: Sequence[str] | None = None
+    ) -> None:
         self._validator = validator or ModelValidator()
+        self._names = names
         self.reference = RunReference()
         self._widening_is_told = False
         self._num_rejected = 0
@@ -69,6 +77,9 @@ class RoundValidation:
         if not aggregate.has_model:
             return None
         weights = aggregate.read_weights(self.reference.architecture)
+        names, self._names = self._names, None
+        if names is not None and len(names) != len(aggregate.buffers):
+            log_other_names(len(names), len(aggregate.buffers))
         if weights.cast_back and not self._widening_is_told:
             self._widening_is_told = True
             log_widened(weights)

@@ -270,6 +270,12 @@ NAMES = [
 ]
 
 
+def test_names_that_are_too_few_cost_no_version(database, registry, caplog):
+    run("legacy-FedAvg", database, rounds=2, run="few", parameter_names=NAMES[:3])
+    assert list(registry.load("digits")) == [*NAMES[:3], "3", "4"]
+    assert caplog.text.count("parameter_names has 3 names, the model 5 arrays") == 1
+
+
 def test_the_log_says_where_and_one_line_a_round(database, caplog, tmp_path):
     caplog.set_level(logging.INFO, "flwr")
     run("message-FedAvg", database, rounds=2, run="trial")
