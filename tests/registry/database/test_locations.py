@@ -16,7 +16,7 @@ ROOT = HOME / ".flwr" / "registry"
 
 def decide(url=None, storage=None, **environment):
     found = decide_places(
-        url, storage, environment=environment, home=HOME, here=Path("/work/here")
+        url, storage, environment=environment, home=HOME, here=Path("/srv/here")
     )
     return found.database.render_as_string(hide_password=False), found
 
@@ -36,8 +36,8 @@ def decide(url=None, storage=None, **environment):
             None,
             None,
             {"FLWR_HOME": "flwr"},
-            "sqlite:////work/here/flwr/registry/registry.db",
-            "/work/here/flwr/registry",
+            "sqlite:////srv/here/flwr/registry/registry.db",
+            "/srv/here/flwr/registry",
         ),
         (
             None,
