@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flwr_registry.registry import ModelRegistry as ModelRegistry
     from flwr_registry.registry import PrivacyBudgetAtMost as PrivacyBudgetAtMost
     from flwr_registry.registry import PromotionGate as PromotionGate
+    from flwr_registry.registry import VersionManager as VersionManager
     from flwr_registry.retention import AnyOf as AnyOf
     from flwr_registry.retention import BestN as BestN
     from flwr_registry.retention import EveryNth as EveryNth
@@ -35,9 +36,12 @@ if TYPE_CHECKING:
     from flwr_registry.retention import RetentionPolicy as RetentionPolicy
     from flwr_registry.retention import YoungerThan as YoungerThan
     from flwr_registry.serving import InputSchema as InputSchema
+    from flwr_registry.serving import ModelServer as ModelServer
     from flwr_registry.serving import Predictor as Predictor
     from flwr_registry.serving import described_model as described_model
-    from flwr_registry.storage.s3_storage import S3Storage as S3Storage
+    from flwr_registry.storage import LocalStorageBackend as LocalStorageBackend
+    from flwr_registry.storage import S3StorageBackend as S3StorageBackend
+    from flwr_registry.storage import StorageBackend as StorageBackend
     from flwr_registry.strategy import RegistryStrategy as RegistryStrategy
     from flwr_registry.validation import DriftDetector as DriftDetector
     from flwr_registry.validation import ModelValidator as ModelValidator
@@ -62,6 +66,7 @@ _PLACES = {
     "MetricAtMost": "registry",
     "PrivacyBudgetAtMost": "registry",
     "PromotionGate": "registry",
+    "VersionManager": "registry",
     "DriftDetector": "validation",
     "ModelValidator": "validation",
     "ModelVersion": "records",
@@ -69,9 +74,12 @@ _PLACES = {
     "RegistryStrategy": "strategy",
     "RetentionPolicy": "retention",
     "InputSchema": "serving",
+    "ModelServer": "serving",
     "Predictor": "serving",
     "described_model": "serving",
-    "S3Storage": "storage.s3_storage",
+    "LocalStorageBackend": "storage",
+    "S3StorageBackend": "storage",
+    "StorageBackend": "storage",
     "Weights": "weights",
     "YoungerThan": "retention",
     "errors": "",

@@ -66,7 +66,7 @@ def serve(
 ) -> None:
     """Serve a model over HTTP (Open Inference Protocol), and follow its promotions."""
     # Not before it is wanted: FastAPI takes half a second.
-    from flwr_registry.serving.model_server import ModelServer
+    from flwr_registry.serving import ModelServer
     from flwr_registry.serving.predictor import Predictor
     from flwr_registry.serving.server_options import ServerOptions
 

@@ -18,7 +18,7 @@ from flwr_registry.registry.rows.json_values import to_json
 from flwr_registry.registry.versions.actors import current_actor
 from flwr_registry.registry.versions.node_names import NodeNames
 from flwr_registry.registry.versions.references import Reference, parse_reference
-from flwr_registry.registry.versions.version_manager import SemVer
+from flwr_registry.registry.versions.version_manager import SemVer, VersionManager
 
 __all__ = [
     "AsyncModelRegistry",
@@ -35,6 +35,7 @@ __all__ = [
     "PromotionGate",
     "Reference",
     "SemVer",
+    "VersionManager",
     "current_actor",
     "parse_reference",
     "resolve_places",

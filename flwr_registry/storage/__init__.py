@@ -1,13 +1,15 @@
 """Bytes under keys."""
 
+from typing import TYPE_CHECKING, Any
+
 from flwr_registry.storage.bounded_storage import (
     BoundedStorage,
     bounded_storage,
     unbounded_storage,
 )
 from flwr_registry.storage.deadlines import running_deadline
-from flwr_registry.storage.fsspec_storage import FsspecStorage
-from flwr_registry.storage.local_storage import LocalStorage
+from flwr_registry.storage.fsspec_storage import FsspecStorageBackend
+from flwr_registry.storage.local_storage import LocalStorageBackend
 from flwr_registry.storage.sliced_digest import SlicedDigest
 from flwr_registry.storage.storage_backend import (
     DIGEST,
@@ -20,14 +22,18 @@ from flwr_registry.storage.storage_backend import (
 )
 from flwr_registry.storage.storage_urls import storage_from_url
 
+if TYPE_CHECKING:
+    from flwr_registry.storage.s3_storage import S3StorageBackend as S3StorageBackend
+
 __all__ = [
     "DIGEST",
     "BoundedStorage",
     "BytesContent",
     "ConditionalStorage",
     "Content",
-    "FsspecStorage",
-    "LocalStorage",
+    "FsspecStorageBackend",
+    "LocalStorageBackend",
+    "S3StorageBackend",
     "SlicedDigest",
     "StorageBackend",
     "SweepingStorage",
@@ -37,3 +43,12 @@ __all__ = [
     "storage_from_url",
     "unbounded_storage",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # AWS's client takes longer to import than all the rest.
+    if name == "S3StorageBackend":
+        from flwr_registry.storage.s3_storage import S3StorageBackend
+
+        return S3StorageBackend
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -28,7 +28,7 @@ from flwr_registry.storage.storage_backend import (
     digest_of,
 )
 
-__all__ = ["FsspecStorage", "translated"]
+__all__ = ["FsspecStorageBackend", "translated"]
 
 _WHOLE_ON_CLOSE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci"}
 # Those whose drivers make a file only where there is none.
@@ -36,7 +36,7 @@ _CREATES = {*_WHOLE_ON_CLOSE, "memory"}
 _READ_BYTES = 4 * 1024 * 1024
 
 
-class FsspecStorage:
+class FsspecStorageBackend:
     """Objects under one fsspec URL.
 
     Object stores show an object when its file is closed; everywhere else it is written

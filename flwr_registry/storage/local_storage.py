@@ -13,7 +13,7 @@ from pathlib import Path
 
 from flwr_registry.records import StoredObject
 from flwr_registry.storage.fsspec_storage import (
-    FsspecStorage,
+    FsspecStorageBackend,
     translated,
 )
 from flwr_registry.storage.storage_backend import (
@@ -23,7 +23,7 @@ from flwr_registry.storage.storage_backend import (
     digest_of,
 )
 
-__all__ = ["LocalStorage"]
+__all__ = ["LocalStorageBackend"]
 
 _FEW_BYTES = 256 * 1024
 _NO_DIGEST = "0" * 64
@@ -31,7 +31,7 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.E
 _TEMPORARY = ".tmp"
 
 
-class LocalStorage(FsspecStorage):
+class LocalStorageBackend(FsspecStorageBackend):
     """Objects as files below one folder.
 
     A save writes a temporary file in the target's own folder, flushes it to the disk,

@@ -69,7 +69,7 @@ class S3Requests:
     attempts : int
         How often a request is sent, at most.
     timeout_seconds : float, optional
-        How long an operation may take, see `S3Storage`.
+        How long an operation may take, see `S3StorageBackend`.
     """
 
     def __init__(

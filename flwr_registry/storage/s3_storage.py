@@ -15,7 +15,7 @@ from flwr_registry.records import StoredObject
 from flwr_registry.storage.deadlines import (
     timed_out,
 )
-from flwr_registry.storage.fsspec_storage import FsspecStorage, translated
+from flwr_registry.storage.fsspec_storage import FsspecStorageBackend, translated
 from flwr_registry.storage.s3_parts import Part, parts_of
 from flwr_registry.storage.s3_reader import S3Reader
 from flwr_registry.storage.s3_requests import S3Requests
@@ -27,7 +27,7 @@ from flwr_registry.storage.storage_backend import (
     digest_of,
 )
 
-__all__ = ["S3Storage"]
+__all__ = ["S3StorageBackend"]
 
 _MIB = 1024**2
 _PART_BYTES = 8 * _MIB
@@ -47,7 +47,7 @@ _ATTEMPTS = 5
 _ONCE = {"mode": "standard", "total_max_attempts": 1}
 
 
-class S3Storage(FsspecStorage):
+class S3StorageBackend(FsspecStorageBackend):
     """Objects under ``s3://bucket/prefix``, on AWS or any other endpoint.
 
     Credentials come from where AWS's client takes them: the environment, its files, the

@@ -6,8 +6,8 @@ import os
 
 from flwr_registry.storage.bounded_storage import BoundedStorage, bounded_storage
 from flwr_registry.storage.deadlines import TIMEOUT_SECONDS
-from flwr_registry.storage.fsspec_storage import FsspecStorage
-from flwr_registry.storage.local_storage import LocalStorage
+from flwr_registry.storage.fsspec_storage import FsspecStorageBackend
+from flwr_registry.storage.local_storage import LocalStorageBackend
 from flwr_registry.storage.storage_backend import StorageBackend
 
 __all__ = ["storage_from_url"]
@@ -35,7 +35,7 @@ def _opened(text: str) -> StorageBackend:
         text = text.removeprefix("file://")
     if text.startswith(_S3):
         # aiobotocore takes a third of a second to import.
-        from flwr_registry.storage.s3_storage import S3Storage
+        from flwr_registry.storage.s3_storage import S3StorageBackend
 
-        return S3Storage(text)
-    return FsspecStorage(text) if "://" in text else LocalStorage(text)
+        return S3StorageBackend(text)
+    return FsspecStorageBackend(text) if "://" in text else LocalStorageBackend(text)

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.measuring import MIB, PeakMemory, in_turns, show_table
 
 from flwr_registry.records import StoredObject
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 from flwr_registry.weights import Weights, load_weights, save_weights
 
 SLICE_BYTES = 4 * MIB
@@ -82,7 +82,7 @@ def longest_gap(work: Callable[[], object]) -> float:
 def measure(megabytes: int, folder: Path) -> list[str]:
     """Measure one size; return a row."""
     weights = model_of(megabytes)
-    storage = LocalStorage(folder)
+    storage = LocalStorageBackend(folder)
     pieces = [
         array.view(np.uint8).data[at : at + SLICE_BYTES]
         for array in weights.values()

@@ -29,8 +29,8 @@ from benchmarks.measuring import (
 )
 from storage.s3_servers import CREDENTIALS, seaweedfs
 
-from flwr_registry import S3Storage
-from flwr_registry.storage import BytesContent, FsspecStorage
+from flwr_registry import S3StorageBackend
+from flwr_registry.storage import BytesContent, FsspecStorageBackend
 
 SLICE_BYTES = 4 * MIB
 
@@ -61,15 +61,15 @@ def upload(way: str, endpoint: str, path: str) -> dict[str, float]:
 
 
 def ours(endpoint: str, path: str) -> Any:
-    """`S3Storage`."""
+    """`S3StorageBackend`."""
     url = f"s3://models/{uuid4().hex}"
-    return S3Storage(url, endpoint_url=endpoint, **CREDENTIALS).save
+    return S3StorageBackend(url, endpoint_url=endpoint, **CREDENTIALS).save
 
 
 def fsspec_file(endpoint: str, path: str) -> Any:
     """What any fsspec file system gets."""
     url = f"s3://models/{uuid4().hex}"
-    return FsspecStorage(url, endpoint_url=endpoint, **CREDENTIALS).save
+    return FsspecStorageBackend(url, endpoint_url=endpoint, **CREDENTIALS).save
 
 
 def boto3_upload(endpoint: str, path: str) -> Any:
@@ -94,12 +94,12 @@ def boto3_upload(endpoint: str, path: str) -> Any:
     return work
 
 
-WAYS = {"S3Storage": ours, "fsspec": fsspec_file, "boto3": boto3_upload}
+WAYS = {"S3StorageBackend": ours, "fsspec": fsspec_file, "boto3": boto3_upload}
 
 
 def make_bucket(endpoint: str) -> None:
     """Make the bucket that all use."""
-    ours_ = S3Storage("s3://models", endpoint_url=endpoint, **CREDENTIALS)
+    ours_ = S3StorageBackend("s3://models", endpoint_url=endpoint, **CREDENTIALS)
     ours_._call("create_bucket", Bucket="models")
 
 

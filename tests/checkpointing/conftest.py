@@ -4,11 +4,11 @@ from uuid import uuid4
 
 import pytest
 
-from flwr_registry.storage import FsspecStorage, LocalStorage
+from flwr_registry.storage import FsspecStorageBackend, LocalStorageBackend
 
 
 @pytest.fixture(params=["local", "memory"])
 def storage(request, tmp_path):
     if request.param == "local":
-        return LocalStorage(tmp_path / "root")
-    return FsspecStorage(f"memory://{uuid4().hex}")
+        return LocalStorageBackend(tmp_path / "root")
+    return FsspecStorageBackend(f"memory://{uuid4().hex}")

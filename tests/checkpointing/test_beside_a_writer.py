@@ -13,7 +13,7 @@ from flwr_registry.errors import CheckpointError
 from flwr_registry.records import Lease, LeaseHolder
 from flwr_registry.registry.upkeep.checkpoint_keys import each_manifest
 from flwr_registry.retention import LatestN
-from flwr_registry.storage import BytesContent, LocalStorage
+from flwr_registry.storage import BytesContent, LocalStorageBackend
 
 
 class Racing:
@@ -108,7 +108,7 @@ def test_a_checkpoint_that_was_pruned_meanwhile_is_no_finding(storage):
 
 
 def test_a_checkpoint_is_found_at_every_look_beside_a_fast_writer(tmp_path):
-    storage, ended = LocalStorage(tmp_path), threading.Event()
+    storage, ended = LocalStorageBackend(tmp_path), threading.Event()
     committed = [1]
     writer = CheckpointManager(storage, "trial", keep=LatestN(1))
     writer.save(content(1))

@@ -16,15 +16,15 @@ from flwr_registry.checkpointing import RunLease, StorageLeases
 from flwr_registry.checkpointing.lease_holder import this_process
 from flwr_registry.errors import FencedError, RunHeldError, StorageError
 from flwr_registry.records import LeaseHolder
-from flwr_registry.storage import BytesContent, LocalStorage
+from flwr_registry.storage import BytesContent, LocalStorageBackend
 
 ELSEWHERE = LeaseHolder("ward-7", 4711, "another boot", "pid:[1]", "99", "ada")
 ELSEWHERE_TOO = LeaseHolder("ward-8", 4711, "a third boot", "pid:[1]", "99")
 CHILD = """
 import sys, time
 from flwr_registry.checkpointing import RunLease, StorageLeases
-from flwr_registry.storage import LocalStorage
-lease = RunLease("trial", [StorageLeases(LocalStorage(sys.argv[1]), "trial")],
+from flwr_registry.storage import LocalStorageBackend
+lease = RunLease("trial", [StorageLeases(LocalStorageBackend(sys.argv[1]), "trial")],
                  lease_seconds=float(sys.argv[2]))
 print(lease.take().start_number, flush=True)
 time.sleep(60)
@@ -49,7 +49,7 @@ class BrokenStore:
 
 @pytest.fixture
 def store(tmp_path):
-    return StorageLeases(LocalStorage(tmp_path), "trial")
+    return StorageLeases(LocalStorageBackend(tmp_path), "trial")
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ def test_what_nobody_holds_any_more_is_over(store):
 
 
 def test_one_place_serves_while_the_other_does_not_answer(take, store, tmp_path):
-    other = StorageLeases(LocalStorage(tmp_path / "other"), "trial")
+    other = StorageLeases(LocalStorageBackend(tmp_path / "other"), "trial")
     broken = BrokenStore(other)
     lease = take(stores=(broken, store))
     assert store.newest() == lease.lease
@@ -265,7 +265,7 @@ def test_one_place_serves_while_the_other_does_not_answer(take, store, tmp_path)
 
 
 def test_the_number_exceeds_those_of_all_places(take, store, tmp_path):
-    other = StorageLeases(LocalStorage(tmp_path / "other"), "trial")
+    other = StorageLeases(LocalStorageBackend(tmp_path / "other"), "trial")
     for _ in range(3):
         take(stores=(other,)).release()
     assert take(stores=(store, other)).lease.start_number == 4
@@ -296,7 +296,7 @@ def test_trouble_with_renewals_is_told_once(take, store, caplog):
 
 
 def test_a_damaged_record_is_a_holder_like_any_other(store, tmp_path, take):
-    LocalStorage(tmp_path).save("leases/trial/000003/held", BytesContent(b""))
+    LocalStorageBackend(tmp_path).save("leases/trial/000003/held", BytesContent(b""))
     held = store.newest()
     assert (held.start_number, held.holder.host) == (3, "an unknown host")
     store.release(held)

@@ -14,8 +14,11 @@ from flwr_registry.checkpointing import LeaseStore, StorageLeases
 from flwr_registry.errors import InvalidNameError, StorageError
 from flwr_registry.records import Lease, LeaseHolder
 from flwr_registry.registry import DatabaseLeases, ModelRegistry
-from flwr_registry.storage import FsspecStorage, LocalStorage
-from flwr_registry.storage.s3_storage import S3Storage
+from flwr_registry.storage import (
+    FsspecStorageBackend,
+    LocalStorageBackend,
+    S3StorageBackend,
+)
 
 HOLDER = LeaseHolder("ward-7", 4711, "boot", "pid:[1]", "99", "ada")
 
@@ -46,13 +49,15 @@ def place(request, tmp_path, s3_endpoint):
 
 def storage_place(request, tmp_path, s3_endpoint):
     if request.param == "local":
-        return lambda run: StorageLeases(LocalStorage(tmp_path), run)
+        return lambda run: StorageLeases(LocalStorageBackend(tmp_path), run)
     if request.param == "plain":
-        return lambda run: StorageLeases(PlainStorage(LocalStorage(tmp_path)), run)
+        return lambda run: StorageLeases(
+            PlainStorage(LocalStorageBackend(tmp_path)), run
+        )
     root = uuid4().hex
     if request.param == "memory":
-        return lambda run: StorageLeases(FsspecStorage(f"memory://{root}"), run)
-    storage = S3Storage(
+        return lambda run: StorageLeases(FsspecStorageBackend(f"memory://{root}"), run)
+    storage = S3StorageBackend(
         f"s3://models/{root}", endpoint_url=s3_endpoint(request.param), **CREDENTIALS
     )
     return lambda run: StorageLeases(storage, run)

@@ -14,13 +14,13 @@ from flwr_registry.errors import InvalidNameError, ObjectNotFoundError, StorageE
 from flwr_registry.storage import (
     BytesContent,
     ConditionalStorage,
-    FsspecStorage,
-    LocalStorage,
+    FsspecStorageBackend,
+    LocalStorageBackend,
+    S3StorageBackend,
     StorageBackend,
     bounded_storage,
     unbounded_storage,
 )
-from flwr_registry.storage.s3_storage import S3Storage
 from flwr_registry.storage.storage_backend import digest_of
 
 pytestmark = pytest.mark.usefixtures("untouched_generators")
@@ -36,11 +36,11 @@ PLAIN = ["local", "memory", *SERVERS]
 def storage(request: pytest.FixtureRequest, tmp_path, s3_endpoint) -> StorageBackend:
     kind = request.param.removeprefix(BOUNDED)
     if kind == "local":
-        plain: StorageBackend = LocalStorage(tmp_path / "root")
+        plain: StorageBackend = LocalStorageBackend(tmp_path / "root")
     elif kind == "memory":
-        plain = FsspecStorage(f"memory://{uuid4().hex}")
+        plain = FsspecStorageBackend(f"memory://{uuid4().hex}")
     else:
-        plain = S3Storage(
+        plain = S3StorageBackend(
             f"s3://models/{uuid4().hex}",
             endpoint_url=s3_endpoint(kind),
             part_bytes=PART_BYTES,
@@ -161,7 +161,7 @@ def test_nothing_larger_than_allowed_is_loaded(storage):
 
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_failed_save_leaves_nothing(storage, nth):
-    if nth == 2 and isinstance(unbounded_storage(storage), LocalStorage):
+    if nth == 2 and isinstance(unbounded_storage(storage), LocalStorageBackend):
         nth = 1  # it reads the content once
     with pytest.raises((StorageError, OSError)):
         storage.save("folder/a", Breaking(nth))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flwr_registry.records import StoredObject
-from flwr_registry.storage import Content, LocalStorage
+from flwr_registry.storage import Content, LocalStorageBackend
 
 __all__ = ["POINTS", "CrashingStorage", "crash_in_hooks", "run_in_child"]
 
@@ -27,7 +27,7 @@ _HOOKS = {"message": ("aggregate_train", "configure_evaluate")}
 _LEGACY_HOOKS = ("aggregate_fit", "configure_evaluate")
 
 
-class CrashingStorage(LocalStorage):
+class CrashingStorage(LocalStorageBackend):
     """Ends the process when it saves the file of a point in a round."""
 
     def __init__(self, root: Path, point: str, server_round: int) -> None:

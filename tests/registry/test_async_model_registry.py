@@ -12,7 +12,7 @@ import pytest
 from flwr_registry.errors import DatabaseError, ModelNotFoundError
 from flwr_registry.records import RunProvenance
 from flwr_registry.registry import AsyncModelRegistry, ModelRegistry
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 
 def verbs_of(kind):
@@ -80,7 +80,7 @@ def test_a_server_that_cannot_be_reached_is_our_error(tmp_path):
         asyncio.run(work())
 
 
-class SlowStorage(LocalStorage):
+class SlowStorage(LocalStorageBackend):
     """A real storage whose saves wait for a signal, as a slow disk lets them."""
 
     def __init__(self, root):

@@ -10,7 +10,7 @@ import pytest
 from registry.test_concurrency import ENVIRONMENT
 
 from flwr_registry.registry import ModelRegistry
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 ACKNOWLEDGED = """
 import os, signal, sys
@@ -83,7 +83,7 @@ def test_no_transaction_is_open_while_bytes_are_read(
     add(1)
     open_transactions = []
 
-    class Watched(LocalStorage):
+    class Watched(LocalStorageBackend):
         def open(self, key):
             open_transactions.append(
                 sql(

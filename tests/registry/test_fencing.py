@@ -21,7 +21,7 @@ from flwr_registry.records import (
     RunProvenance,
 )
 from flwr_registry.registry import AsyncModelRegistry, DatabaseLeases
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 PROVENANCE = RunProvenance("trial", "digits")
 
@@ -102,7 +102,7 @@ def test_an_old_start_writes_nothing(registry, old, leases):
 def test_one_that_is_taken_over_while_its_bytes_are_saved_leaves_none(
     database_url, registry, leases, tmp_path
 ):
-    class TakenOver(LocalStorage):
+    class TakenOver(LocalStorageBackend):
         def save(self, key, content):
             stored = super().save(key, content)
             leases.claim(lease_of(2))

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from flwr_registry.errors import DatabaseError, DatabaseTimeoutError
 from flwr_registry.records import RoundFacts, RunProvenance
 from flwr_registry.registry import AsyncModelRegistry, ModelRegistry
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 pytestmark = pytest.mark.slow
 
@@ -280,7 +280,7 @@ def test_the_timeout_is_part_of_a_pickled_registry(database_url, tmp_path):
                 asyncio.run(closing)
 
 
-@pytest.mark.parametrize("give", [str, LocalStorage])
+@pytest.mark.parametrize("give", [str, LocalStorageBackend])
 def test_the_timeout_is_that_of_the_storage_too(database_url, tmp_path, give):
     with ModelRegistry(database_url, give(tmp_path), timeout_seconds=7) as opened:
         assert opened.storage.timeout_seconds == 7

@@ -15,7 +15,7 @@ from serving.networks import Net, constant_net
 
 from flwr_registry import ModelRegistry, Predictor, described_model
 from flwr_registry.records import ModelVersion, VersionMetadata
-from flwr_registry.serving.model_server import ModelServer
+from flwr_registry.serving import ModelServer
 from flwr_registry.serving.server_options import ServerOptions
 
 FEATURES = np.arange(8, dtype=np.float32).reshape(2, 4)

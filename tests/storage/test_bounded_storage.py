@@ -16,7 +16,7 @@ from flwr_registry.errors import ObjectNotFoundError, StorageError, StorageTimeo
 from flwr_registry.records import StoredObject
 from flwr_registry.storage import (
     BytesContent,
-    LocalStorage,
+    LocalStorageBackend,
     StorageBackend,
     SweepingStorage,
     bounded_storage,
@@ -217,7 +217,7 @@ def test_few_operations_are_stuck_at_a_time(frozen):
 
 
 def test_a_stuck_operation_holds_up_no_other(tmp_path):
-    class StuckAtOne(LocalStorage):
+    class StuckAtOne(LocalStorageBackend):
         frozen = Frozen()
 
         def exists(self, key):
@@ -258,7 +258,7 @@ def test_a_save_that_was_given_up_never_becomes_durable_late(tmp_path):
             thawed.wait()
             yield memoryview(b"b")
 
-    class Watched(LocalStorage):
+    class Watched(LocalStorageBackend):
         def save(self, key, content):
             try:
                 return super().save(key, content)
@@ -297,7 +297,7 @@ def test_a_storage_may_ask_for_the_time_that_its_bytes_take():
 
 
 def test_errors_come_as_they_are(tmp_path):
-    class Failing(LocalStorage):
+    class Failing(LocalStorageBackend):
         def exists(self, key):
             raise TimeoutError("mine")
 
@@ -339,7 +339,7 @@ def test_the_same_thread_works_again_and_ends_when_there_is_no_work(
     monkeypatch.setattr("flwr_registry.bounded_calls._IDLE_SECONDS", TIMEOUT)
     seen = set()
 
-    class Watched(LocalStorage):
+    class Watched(LocalStorageBackend):
         def exists(self, key):
             seen.add(threading.get_ident())
             return super().exists(key)
@@ -360,13 +360,13 @@ def test_what_a_storage_can_do_is_seen(tmp_path):
         url = "plain://"
         save = load = open = delete = exists = list = Frozen.exists
 
-    assert isinstance(bounded_storage(LocalStorage(tmp_path)), SweepingStorage)
+    assert isinstance(bounded_storage(LocalStorageBackend(tmp_path)), SweepingStorage)
     assert isinstance(bounded_storage(Plain()), StorageBackend)
     assert not isinstance(bounded_storage(Plain()), SweepingStorage)
 
 
 def test_nothing_is_wrapped_twice_and_the_shorter_time_counts(tmp_path):
-    plain = LocalStorage(tmp_path)
+    plain = LocalStorageBackend(tmp_path)
     storage = bounded_storage(plain, 5)
     assert bounded_storage(storage, 60) is storage
     shorter = bounded_storage(storage, 2)
@@ -377,15 +377,17 @@ def test_nothing_is_wrapped_twice_and_the_shorter_time_counts(tmp_path):
 @pytest.mark.parametrize("wrong", [0, -1, float("nan")])
 def test_a_time_is_more_than_nothing(tmp_path, wrong):
     with pytest.raises(ValueError, match="timeout_seconds"):
-        bounded_storage(LocalStorage(tmp_path), wrong)
+        bounded_storage(LocalStorageBackend(tmp_path), wrong)
 
 
 def test_for_ever_is_a_time_too(tmp_path):
-    assert not bounded_storage(LocalStorage(tmp_path), float("inf")).exists("a")
+    assert not bounded_storage(LocalStorageBackend(tmp_path), float("inf")).exists("a")
 
 
 def test_it_goes_with_a_pickle(tmp_path):
-    storage = pickle.loads(pickle.dumps(bounded_storage(LocalStorage(tmp_path), 5)))
+    storage = pickle.loads(
+        pickle.dumps(bounded_storage(LocalStorageBackend(tmp_path), 5))
+    )
     assert storage.timeout_seconds == 5
     assert not storage.exists("a")
 

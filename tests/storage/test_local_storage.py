@@ -10,14 +10,14 @@ import pytest
 from flwr_registry.errors import StorageError
 from flwr_registry.storage import (
     BytesContent,
-    FsspecStorage,
-    LocalStorage,
+    FsspecStorageBackend,
+    LocalStorageBackend,
     storage_from_url,
 )
 
 SAVES_AND_LOGS_CALLS = """
 import os, sys
-from flwr_registry.storage import BytesContent, LocalStorage
+from flwr_registry.storage import BytesContent, LocalStorageBackend
 
 calls = []
 for name in ("fsync", "replace"):
@@ -27,7 +27,7 @@ for name in ("fsync", "replace"):
         calls.append(f"{name} {os.path.relpath(place, sys.argv[1])}")
         return real(*args)
     setattr(os, name, logged)
-LocalStorage(sys.argv[1]).save("models/m/a.bin", BytesContent(b"x"))
+LocalStorageBackend(sys.argv[1]).save("models/m/a.bin", BytesContent(b"x"))
 print("\\n".join(calls))
 """
 
@@ -35,22 +35,22 @@ print("\\n".join(calls))
 def test_a_path_a_file_url_and_other_urls(tmp_path):
     assert storage_from_url(tmp_path).url == str(tmp_path)
     assert storage_from_url(f"file://{tmp_path}").url == str(tmp_path)
-    assert type(storage_from_url(tmp_path).storage) is LocalStorage
-    assert type(storage_from_url("memory://x").storage) is FsspecStorage
+    assert type(storage_from_url(tmp_path).storage) is LocalStorageBackend
+    assert type(storage_from_url("memory://x").storage) is FsspecStorageBackend
 
 
 def test_the_place_is_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert LocalStorage("here").url == str(tmp_path / "here")
+    assert LocalStorageBackend("here").url == str(tmp_path / "here")
 
 
 def test_credentials_are_not_shown():
-    storage = FsspecStorage("memory://user:secret@root")
+    storage = FsspecStorageBackend("memory://user:secret@root")
     assert "secret" not in storage.url + repr(storage)
 
 
 def test_the_file_is_the_content(tmp_path):
-    LocalStorage(tmp_path).save("models/m/a.bin", BytesContent(b"abc"))
+    LocalStorageBackend(tmp_path).save("models/m/a.bin", BytesContent(b"abc"))
     assert (tmp_path / "models/m/a.bin").read_bytes() == b"abc"
     assert os.listdir(tmp_path / "models/m") == ["a.bin"]
 
@@ -69,7 +69,7 @@ def test_file_and_folders_are_flushed_in_the_order_that_survives_power_loss(tmp_
 
 
 def test_delete_takes_the_folders_that_it_empties(tmp_path):
-    storage = LocalStorage(tmp_path / "root")
+    storage = LocalStorageBackend(tmp_path / "root")
     storage.save("a/b/c.bin", BytesContent(b"x"))
     storage.save("a/d.bin", BytesContent(b"x"))
     storage.delete("a/b/c.bin")
@@ -82,7 +82,7 @@ def test_delete_takes_the_folders_that_it_empties(tmp_path):
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
     (tmp_path / "root").write_text("a file where the root should be")
     with pytest.raises(StorageError, match=r"cannot save a in .*root"):
-        LocalStorage(tmp_path / "root").save("a", BytesContent(b"x"))
+        LocalStorageBackend(tmp_path / "root").save("a", BytesContent(b"x"))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -97,7 +97,7 @@ def test_a_full_disk_is_a_clear_error(tmp_path):
     if mounted.returncode:
         pytest.skip("mounting a small file system needs root")
     try:
-        storage = LocalStorage(tiny / "root")
+        storage = LocalStorageBackend(tiny / "root")
         storage.save("small", BytesContent(b"x"))
         with pytest.raises(StorageError, match="No space left on device"):
             storage.save("large", BytesContent(b"x" * 2**20))

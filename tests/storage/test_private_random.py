@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from flwr_registry.storage import LocalStorage, bounded_storage
+from flwr_registry.storage import LocalStorageBackend, bounded_storage
 from flwr_registry.storage.private_random import give_own_generators
 
 # How retries of storage libraries draw their pauses.
@@ -43,7 +43,7 @@ def test_a_library_draws_from_its_own_generator(monkeypatch, tmp_path, name):
     library = ModuleType(f"gcsfs.{name}")
     exec(DRAWS, library.__dict__)
     monkeypatch.setitem(sys.modules, library.__name__, library)
-    bounded_storage(LocalStorage(tmp_path))
+    bounded_storage(LocalStorageBackend(tmp_path))
     before = random.getstate()
     assert getattr(library, name)()
     assert random.getstate() == before

@@ -9,8 +9,7 @@ from storage.s3_servers import CREDENTIALS
 
 from flwr_registry import ModelRegistry
 from flwr_registry.errors import StorageError
-from flwr_registry.storage import BytesContent
-from flwr_registry.storage.s3_storage import S3Storage
+from flwr_registry.storage import BytesContent, S3StorageBackend
 
 pytestmark = pytest.mark.usefixtures("untouched_generators")
 
@@ -45,7 +44,7 @@ def proxied(s3_endpoint):
 
 def opened(endpoint, attempts=5):
     retries = {"mode": "standard", "max_attempts": attempts}
-    return S3Storage(
+    return S3StorageBackend(
         f"s3://models/{uuid4().hex}",
         endpoint_url=endpoint,
         part_bytes=PART_BYTES,

@@ -13,8 +13,7 @@ from storage.faulty_proxy import Fault, faulty_proxy
 from storage.s3_servers import CREDENTIALS
 
 from flwr_registry.errors import StorageError, StorageTimeoutError
-from flwr_registry.storage import BytesContent, bounded_storage
-from flwr_registry.storage.s3_storage import S3Storage
+from flwr_registry.storage import BytesContent, S3StorageBackend, bounded_storage
 
 pytestmark = pytest.mark.usefixtures("untouched_generators")
 
@@ -26,7 +25,7 @@ LARGE = bytes(range(256)) * (13 * 2**20 // 256) + b"end"
 
 
 def opened(address):
-    plain = S3Storage(
+    plain = S3StorageBackend(
         f"s3://models/{uuid4().hex}",
         endpoint_url=address,
         part_bytes=PART_BYTES,
@@ -157,7 +156,7 @@ def test_one_stall_is_not_noticed(storage, proxy, fault):
 
 
 def test_without_a_wrapper_it_ends_too(proxied, proxy):
-    storage = S3Storage(
+    storage = S3StorageBackend(
         "s3://models/x",
         endpoint_url=proxied[0],
         timeout_seconds=TIMEOUT,
@@ -171,7 +170,7 @@ def test_without_a_wrapper_it_ends_too(proxied, proxy):
 
 
 def test_its_own_shorter_time_counts(proxied, proxy):
-    storage = S3Storage(
+    storage = S3StorageBackend(
         "s3://models/x", endpoint_url=proxied[0], timeout_seconds=1, **CREDENTIALS
     )
     proxy.fail_all(Fault.STALLED)
@@ -196,9 +195,10 @@ ENDS_BESIDE_A_STALL = """
 import sys, threading
 from flwr_registry.errors import StorageTimeoutError
 from flwr_registry.storage import BytesContent, bounded_storage
-from flwr_registry.storage.s3_storage import S3Storage
+from flwr_registry.storage import S3StorageBackend
 
-storage = S3Storage("s3://models/x", endpoint_url=sys.argv[1], key="k", secret="s")
+options = {"endpoint_url": sys.argv[1], "key": "k", "secret": "s"}
+storage = S3StorageBackend("s3://models/x", **options)
 storage = bounded_storage(storage, 0.5)
 for work in (lambda: storage.save("a", BytesContent(bytes(20 * 2**20))),
              lambda: storage.load("a")):

@@ -7,8 +7,7 @@ import pytest
 from storage.s3_servers import CREDENTIALS, SERVERS, seaweedfs
 
 from flwr_registry.errors import StorageError
-from flwr_registry.storage import BytesContent, SweepingStorage
-from flwr_registry.storage.s3_storage import S3Storage
+from flwr_registry.storage import BytesContent, S3StorageBackend, SweepingStorage
 from flwr_registry.storage.storage_urls import storage_from_url
 
 pytestmark = pytest.mark.usefixtures("untouched_generators")
@@ -28,7 +27,7 @@ def storage(endpoint):
 
 def opened(endpoint, prefix, **options):
     options = {**CREDENTIALS, "part_bytes": PART_BYTES, **options}
-    return S3Storage(f"s3://models/{prefix}", endpoint_url=endpoint, **options)
+    return S3StorageBackend(f"s3://models/{prefix}", endpoint_url=endpoint, **options)
 
 
 def uploads_of(storage):
@@ -117,7 +116,9 @@ def test_credentials_are_in_no_message(endpoint):
 
 
 def test_a_bucket_that_is_not_there_is_told(endpoint):
-    storage = S3Storage("s3://no-such-bucket/x", endpoint_url=endpoint, **CREDENTIALS)
+    storage = S3StorageBackend(
+        "s3://no-such-bucket/x", endpoint_url=endpoint, **CREDENTIALS
+    )
     with pytest.raises(StorageError, match="no-such-bucket"):
         storage.save("a", BytesContent(b"x"))
 
@@ -125,11 +126,11 @@ def test_a_bucket_that_is_not_there_is_told(endpoint):
 @pytest.mark.parametrize("wrong", [{"part_bytes": 2**20}, {"parts_in_flight": 0}])
 def test_parts_have_to_be_long_enough(wrong):
     with pytest.raises(ValueError, match="5 MiB"):
-        S3Storage("s3://models", **CREDENTIALS, **wrong)
+        S3StorageBackend("s3://models", **CREDENTIALS, **wrong)
 
 
 def test_the_environment_says_where_and_who(s3_environment):
     storage = storage_from_url(f"s3://models/{uuid4().hex}")
-    assert isinstance(storage.storage, S3Storage)
+    assert isinstance(storage.storage, S3StorageBackend)
     storage.save("a", BytesContent(json.dumps([1]).encode()))
     assert list(storage.list("")) == ["a"]

@@ -11,7 +11,11 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from flwr_registry.errors import StorageError
-from flwr_registry.storage import BytesContent, FsspecStorage, LocalStorage
+from flwr_registry.storage import (
+    BytesContent,
+    FsspecStorageBackend,
+    LocalStorageBackend,
+)
 
 
 class Strange(MemoryFileSystem):
@@ -32,7 +36,7 @@ class Strange(MemoryFileSystem):
 def storage(request, tmp_path, monkeypatch):
     if request.param == "strange":
         fsspec.register_implementation("strange", Strange, clobber=True)
-        return FsspecStorage("strange://root")
+        return FsspecStorageBackend("strange://root")
     real = os.scandir
 
     def scandir(place):
@@ -43,7 +47,7 @@ def storage(request, tmp_path, monkeypatch):
         return real(place)
 
     monkeypatch.setattr("os.scandir", scandir)
-    return LocalStorage(tmp_path)
+    return LocalStorageBackend(tmp_path)
 
 
 def test_what_cannot_be_listed_is_told(storage):

@@ -13,7 +13,7 @@ from flwr.common import Parameters, ndarrays_to_parameters
 
 from flwr_registry import CheckpointManager, RegistryStrategy
 from flwr_registry.checkpointing import restore_random_state
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 from flwr_registry.strategy.state_import import import_state
 from flwr_registry.strategy.strategy_state import StrategyState
 
@@ -32,7 +32,7 @@ def recorded(entry, tmp_path):
         )
 
     play(entry, Play(rounds=ROUNDS, wrap=wrap))
-    return CheckpointManager(LocalStorage(tmp_path), "trial")
+    return CheckpointManager(LocalStorageBackend(tmp_path), "trial")
 
 
 def continue_from(entry, checkpoint):

@@ -20,14 +20,14 @@ from flwr.serverapp.strategy import FedAvg
 from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.checkpointing import CheckpointManager
 from flwr_registry.errors import StorageError
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 from flwr_registry.strategy import round_writer
 
 BOTH = pytest.mark.parametrize("api", ["message", "legacy"])
 EITHER = pytest.mark.parametrize("durability", ["background", "sync"])
 
 
-class Gated(LocalStorage):
+class Gated(LocalStorageBackend):
     """Saves models once a gate is open, and tells when it is asked to."""
 
     def __init__(self, root):
@@ -102,7 +102,7 @@ def test_in_sync_each_hook_is_durable_before_it_returns(tmp_path, database):
     found = []
 
     def look(server_round):
-        folder = CheckpointManager(LocalStorage(tmp_path), "trial")
+        folder = CheckpointManager(LocalStorageBackend(tmp_path), "trial")
         found.append((server_round, folder.rounds()))
 
     start(Watched(configure_train=look), registry=database, durability="sync")
@@ -113,7 +113,7 @@ def test_no_more_than_the_last_round_is_behind(tmp_path, database):
     found = []
 
     def look(server_round):
-        folder = CheckpointManager(LocalStorage(tmp_path), "trial")
+        folder = CheckpointManager(LocalStorageBackend(tmp_path), "trial")
         found.append(len(folder.rounds()) >= server_round - 1)
 
     start(Watched(configure_evaluate=look), registry=database)
@@ -125,7 +125,7 @@ def test_a_slow_storage_holds_training_up_and_the_log_says_so(
 ):
     caplog.set_level(logging.INFO, "flwr")
 
-    class Slow(LocalStorage):
+    class Slow(LocalStorageBackend):
         def save(self, key, content):
             threading.Event().wait(0.3 if key.startswith("models/") else 0)
             return super().save(key, content)
@@ -206,7 +206,7 @@ def test_trouble_in_the_background_is_raised_by_the_next_hook(tmp_path, database
 
 
 def test_trouble_in_the_last_round_is_raised_at_the_end(database, tmp_path):
-    class Failing(LocalStorage):
+    class Failing(LocalStorageBackend):
         def save(self, key, content):
             if "round_000003/COMMITTED" in key:
                 raise StorageError("the disk is gone", key=key)

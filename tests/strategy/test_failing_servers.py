@@ -13,7 +13,7 @@ from storage.faulty_proxy import Fault, faulty_proxy
 from storage.s3_servers import CREDENTIALS
 
 from flwr_registry import ModelRegistry, RegistryStrategy
-from flwr_registry.storage.s3_storage import S3Storage
+from flwr_registry.storage import S3StorageBackend
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -65,7 +65,7 @@ def run(api, before_round, **options):
 def s3(s3_endpoint):
     with faulty_proxy(s3_endpoint("seaweedfs")) as (address, proxy):
         url = f"s3://models/{uuid4().hex}"
-        yield proxy, S3Storage(url, endpoint_url=address, **CREDENTIALS)
+        yield proxy, S3StorageBackend(url, endpoint_url=address, **CREDENTIALS)
 
 
 @EACH_WAY

@@ -11,7 +11,7 @@ from apps.flower_processes import FlowerHome, deployment, simulation
 
 from flwr_registry import CheckpointManager, ModelRegistry
 from flwr_registry.records import MetricSource
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -73,7 +73,7 @@ def wait_for(holds: Callable[[], bool]) -> None:
 
 
 def checkpointed(place: Path, server_round: int) -> Callable[[], bool]:
-    manager = CheckpointManager(LocalStorage(place), "trial")
+    manager = CheckpointManager(LocalStorageBackend(place), "trial")
     return lambda: manager.rounds()[-1:] >= [server_round]
 
 

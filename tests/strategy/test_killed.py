@@ -12,7 +12,7 @@ from flwr.serverapp.strategy import FedAdam
 from strategy.test_resume import line
 
 from flwr_registry import CheckpointManager, ModelRegistry, RegistryStrategy
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 KILLS = 200
 MOST_SECONDS = 1.0
@@ -70,7 +70,7 @@ def killed_after(seconds, folder, durability):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_what_was_acknowledged_is_there_and_whole(tmp_path):
     chance = random.Random(0)
-    manager = CheckpointManager(LocalStorage(tmp_path), "trial")
+    manager = CheckpointManager(LocalStorageBackend(tmp_path), "trial")
     done = 0
     for _ in range(KILLS):
         durability = chance.choice(("sync", "background"))

@@ -21,7 +21,7 @@ from flwr.serverapp.strategy import FedAvg
 from flwr_registry import CheckpointManager, ModelRegistry, RegistryStrategy
 from flwr_registry.checkpointing import run_folders
 from flwr_registry.errors import FencedError, RunHeldError
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +143,7 @@ def test_a_second_start_at_the_same_time_is_refused(tmp_path, on_error, resume):
     assert isinstance(error, RunHeldError)
     assert f"held by start 1, process {os.getpid()} " in str(error)
     assert trained_rounds(tmp_path) == [1, 2, 3]
-    assert run_folders(LocalStorage(tmp_path)) == ["trial"]
+    assert run_folders(LocalStorageBackend(tmp_path)) == ["trial"]
     with ModelRegistry(f"{tmp_path}/registry.db") as registry:
         assert len(registry.runs()) == 1
 
@@ -242,8 +242,8 @@ def test_a_start_that_is_taken_over_writes_nothing_more(tmp_path, on_error, capl
         assert "Training goes on; none of it is registered" in said
     assert not isinstance(newer[0], Exception)
     assert trained_rounds(tmp_path) == [1, 2, 3]
-    (folder,) = run_folders(LocalStorage(tmp_path))
-    assert CheckpointManager(LocalStorage(tmp_path), folder).rounds()[-1] == 3
+    (folder,) = run_folders(LocalStorageBackend(tmp_path))
+    assert CheckpointManager(LocalStorageBackend(tmp_path), folder).rounds()[-1] == 3
     with ModelRegistry(f"{tmp_path}/registry.db") as registry:
         made_by = {each.server_round: each.run_id for each in registry.list()}
         new, old = registry.runs()
@@ -258,7 +258,7 @@ def test_one_that_was_killed_is_gone_on_with_at_once(tmp_path, child, caplog):
     start(tmp_path, 4)
     assert "that process is dead" in caplog.text
     assert trained_rounds(tmp_path) == [1, 2, 3, 4]
-    assert run_folders(LocalStorage(tmp_path)) == ["trial"]
+    assert run_folders(LocalStorageBackend(tmp_path)) == ["trial"]
 
 
 @pytest.mark.slow
@@ -283,7 +283,7 @@ def test_one_that_was_paused_is_taken_over_and_commits_nothing(tmp_path, child):
     assert process.wait(TOO_LONG) == 0
     assert everything_in(tmp_path) == before
     assert trained_rounds(tmp_path) == [1, 2, 3, 4]
-    storage = LocalStorage(tmp_path)
+    storage = LocalStorageBackend(tmp_path)
     assert run_folders(storage)[-1] == "trial~2", "they would write the same files"
     assert CheckpointManager(storage, "trial~2").rounds()[-1] == 4
 
@@ -309,7 +309,7 @@ def everything_in(folder):
     Left out is what the paused start may have been in the middle of: a checkpoint in
     the folder that it alone writes, and bytes that no version has.
     """
-    storage = LocalStorage(folder)
+    storage = LocalStorageBackend(folder)
     with ModelRegistry(f"{folder}/registry.db") as registry:
         rounds = [registry.rounds(run) for run in registry.runs()]
         versions = registry.list()

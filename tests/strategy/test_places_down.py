@@ -12,7 +12,7 @@ from federation.outcome import Play, play
 from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.checkpointing import CheckpointManager
 from flwr_registry.errors import RegistryError
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ class Faulty:
     """
 
     def __init__(self, root: Path, fault) -> None:
-        self._below = LocalStorage(root)
+        self._below = LocalStorageBackend(root)
         self._fault = fault
         self.count = 0
 
@@ -187,7 +187,7 @@ def test_a_single_fault_costs_no_version(api, step, database, tmp_path, bare, ca
         # A run is held in the database too, which is enough.
         is_told = "reset while" in caplog.text
         assert is_told or hit[0].startswith("leases/"), hit
-        manager = CheckpointManager(LocalStorage(place), "trial")
+        manager = CheckpointManager(LocalStorageBackend(place), "trial")
         assert manager.rounds() == [3, 4, 5], number
 
 
@@ -256,7 +256,7 @@ def test_a_database_that_cannot_be_opened_costs_little(
     assert outcome == bare[api]
     assert seconds < 30
     assert "the database is down since the start" in caplog.text
-    manager = CheckpointManager(LocalStorage(tmp_path), "trial")
+    manager = CheckpointManager(LocalStorageBackend(tmp_path), "trial")
     assert manager.rounds() == [3, 4, 5]
 
 

@@ -15,7 +15,7 @@ from federation.outcome import Play, play
 
 from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.checkpointing import CheckpointManager
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 ROUNDS = 6
 REGISTRABLE = [entry for entry in CATALOGUE if not entry.unregistrable]
@@ -39,7 +39,7 @@ def recorded(entry, folder, *, storage=None, before=None, **options):
         if before is not None:
             before(strategy)
         registry = ModelRegistry(
-            folder / "registry.db", storage or LocalStorage(folder)
+            folder / "registry.db", storage or LocalStorageBackend(folder)
         )
         return RegistryStrategy(
             strategy, registry=registry, run="trial", on_error="raise", **options

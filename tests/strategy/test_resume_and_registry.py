@@ -17,7 +17,7 @@ from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.checkpointing import CheckpointManager
 from flwr_registry.checkpointing.checkpoint import read_manifest
 from flwr_registry.errors import ResumeError
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +98,7 @@ def test_a_rejected_first_round_leaves_the_checkpoints_own_weights(tmp_path):
         registry.rebuild()
     start(tmp_path, 3, clients=Broken())
     own, after = (
-        CheckpointManager(LocalStorage(tmp_path), "trial").load_round(number)
+        CheckpointManager(LocalStorageBackend(tmp_path), "trial").load_round(number)
         for number in (2, 3)
     )
     assert after.stored_weights.sha256 == own.stored_weights.sha256
@@ -119,7 +119,7 @@ def test_a_checkpoint_whose_weights_were_swapped_is_refused(tmp_path):
         "sha256": other.checksum,
     }
     content = read_manifest(json.dumps(fields).encode()).content
-    CheckpointManager(LocalStorage(tmp_path), "trial").save(content)
+    CheckpointManager(LocalStorageBackend(tmp_path), "trial").save(content)
     with pytest.raises(ResumeError, match=r"m:1\.1\.0 with the digest"):
         start(tmp_path, 3)
     with opened(tmp_path) as registry:
@@ -216,7 +216,7 @@ def test_what_came_after_a_checkpoint_without_a_version_is_superseded(
     tmp_path, monkeypatch
 ):
     start(tmp_path, 3)
-    manager = CheckpointManager(LocalStorage(tmp_path), "trial")
+    manager = CheckpointManager(LocalStorageBackend(tmp_path), "trial")
     second = manager.load_round(2)
     fields = read_manifest(
         (tmp_path / "checkpoints/trial/round_000002/manifest.json").read_bytes()

@@ -29,7 +29,7 @@ from flwr_registry.errors import (
     ResumeError,
 )
 from flwr_registry.retention import EveryNth, LatestN
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 ENTRY = find("message-FedAdam")
 MODEL = {"w": np.zeros(4, np.float32), "b": np.zeros(2, np.float32)}
@@ -69,7 +69,7 @@ def opened(folder):
 
 
 def checkpoints(folder, run="trial"):
-    return CheckpointManager(LocalStorage(folder), run)
+    return CheckpointManager(LocalStorageBackend(folder), run)
 
 
 def interrupt_in(monkeypatch, kind, server_round):
@@ -429,7 +429,7 @@ def test_manifests_name_nodes_as_the_registry_does(tmp_path, monkeypatch):
 
 def test_a_checkpoint_can_be_pinned(tmp_path):
     run(tmp_path, 2)
-    manager = CheckpointManager(LocalStorage(tmp_path), "trial", keep=LatestN(1))
+    manager = CheckpointManager(LocalStorageBackend(tmp_path), "trial", keep=LatestN(1))
     manager.pin(1)
     assert manager.prune() == []
     manager.unpin(1)

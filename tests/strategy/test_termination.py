@@ -14,7 +14,7 @@ from federation.outcome import Play, play
 
 import flwr_registry
 from flwr_registry import CheckpointManager, ModelRegistry, RegistryStrategy
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 from flwr_registry.strategy.termination import Termination
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def serve(api, place, before):
 
 
 def checkpoints(place):
-    return CheckpointManager(LocalStorage(place), "trial").rounds()
+    return CheckpointManager(LocalStorageBackend(place), "trial").rounds()
 
 
 @BOTH

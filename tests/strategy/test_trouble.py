@@ -13,7 +13,11 @@ from federation.outcome import Play, play
 
 from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.errors import DatabaseError, StorageError
-from flwr_registry.storage import FsspecStorage, LocalStorage, StorageBackend
+from flwr_registry.storage import (
+    FsspecStorageBackend,
+    LocalStorageBackend,
+    StorageBackend,
+)
 
 BOTH = pytest.mark.parametrize("api", ["message", "legacy"])
 EACH_WAY = pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_a_full_disk(api, durability, database, small_disk, caplog):
     assert "could not register the model of round 3" in caplog.text
     assert "No space left on device" in caplog.text
     assert "Training goes on" in caplog.text
-    stored = list(LocalStorage(small_disk).list("models"))
+    stored = list(LocalStorageBackend(small_disk).list("models"))
     assert len(stored) == len(registered(database))
     (small_disk / "ballast").unlink()
     with ModelRegistry(database, small_disk) as registry:
@@ -122,7 +126,7 @@ def test_a_full_disk_that_has_room_again(api, database, small_disk, caplog):
     caplog.set_level(logging.INFO, "flwr")
     ballast = small_disk / "ballast"
 
-    class Filled(LocalStorage):
+    class Filled(LocalStorageBackend):
         """Has no room in its third and fourth save."""
 
         saves = 0
@@ -217,7 +221,7 @@ def test_a_database_that_cannot_be_opened(api, tmp_path, caplog):
 def test_without_a_database_checkpoints_are_written_still(api, tmp_path):
     (tmp_path / "registry.db").write_bytes(b"no database " * 100)
     run(api, registry=f"sqlite:///{tmp_path / 'registry.db'}", run="trial")
-    stored = list(LocalStorage(tmp_path).list("checkpoints/trial/round_000004"))
+    stored = list(LocalStorageBackend(tmp_path).list("checkpoints/trial/round_000004"))
     assert any(key.endswith("/COMMITTED") for key in stored)
     assert any(key.endswith("/weights.safetensors") for key in stored)
 
@@ -242,7 +246,7 @@ def test_every_failed_round_is_named_and_counted(database, tmp_path, caplog):
 
 
 def test_a_storage_whose_saves_are_lost_half_way_shows_nothing(database):
-    class Dropping(FsspecStorage):
+    class Dropping(FsspecStorageBackend):
         """Drops the connection in the midst of the second save."""
 
         saves = 0

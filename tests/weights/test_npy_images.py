@@ -8,7 +8,7 @@ import pytest
 
 from flwr_registry.errors import IntegrityError, ObjectNotFoundError
 from flwr_registry.records import StoredObject
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 from flwr_registry.weights import Weights, load_npy_images, save_weights
 
 ARRAYS = {
@@ -33,7 +33,7 @@ def image_of(array):
 
 @pytest.mark.parametrize("arrays", [ARRAYS, RARE, {**ARRAYS, **RARE}])
 def test_images_are_those_that_numpy_saves(tmp_path, arrays):
-    storage = LocalStorage(tmp_path)
+    storage = LocalStorageBackend(tmp_path)
     stored = save_weights(storage, "w.safetensors", Weights(arrays))
     loaded = load_npy_images(storage, stored)
     assert loaded.images == {name: image_of(array) for name, array in arrays.items()}
@@ -43,14 +43,14 @@ def test_images_are_those_that_numpy_saves(tmp_path, arrays):
 
 @pytest.mark.parametrize("arrays", [ARRAYS, {**ARRAYS, **RARE}])
 def test_what_arrays_were_before_arithmetic_is_told(tmp_path, arrays):
-    storage = LocalStorage(tmp_path)
+    storage = LocalStorageBackend(tmp_path)
     weights = Weights({**arrays, "wide": np.ones(2)}, cast_back={"wide": "float32"})
     loaded = load_npy_images(storage, save_weights(storage, "w", weights))
     assert dict(loaded.cast_back) == {"wide": "float32"}
 
 
 def test_a_serialized_model_says_so(tmp_path):
-    storage = LocalStorage(tmp_path)
+    storage = LocalStorageBackend(tmp_path)
     model = Weights({"0": np.frombuffer(b"{}", np.uint8)}, opaque=True)
     loaded = load_npy_images(storage, save_weights(storage, "w", model))
     assert loaded.opaque and loaded.images["0"].endswith(b"{}")
@@ -58,7 +58,7 @@ def test_a_serialized_model_says_so(tmp_path):
 
 @pytest.mark.parametrize("place", [3, 20, -1])
 def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path, place):
-    storage = LocalStorage(tmp_path)
+    storage = LocalStorageBackend(tmp_path)
     stored = save_weights(storage, "w.safetensors", Weights(ARRAYS))
     data = bytearray((tmp_path / "w.safetensors").read_bytes())
     data[place] ^= 4
@@ -68,7 +68,7 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path, place):
 
 
 def test_a_truncated_and_a_missing_file_are_told_apart(tmp_path):
-    storage = LocalStorage(tmp_path)
+    storage = LocalStorageBackend(tmp_path)
     stored = save_weights(storage, "w.safetensors", Weights(ARRAYS))
     data = (tmp_path / "w.safetensors").read_bytes()
     (tmp_path / "w.safetensors").write_bytes(data[:-1])
@@ -79,7 +79,7 @@ def test_a_truncated_and_a_missing_file_are_told_apart(tmp_path):
 
 
 def test_memory_stays_near_one_model(tmp_path):
-    storage = LocalStorage(tmp_path)
+    storage = LocalStorageBackend(tmp_path)
     arrays = {str(n): np.zeros(2**20) for n in range(8)}
     stored = save_weights(storage, "w.safetensors", Weights(arrays))
     model = 8 * 8 * 2**20

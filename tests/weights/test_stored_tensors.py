@@ -5,7 +5,7 @@ import pytest
 
 from flwr_registry.errors import IntegrityError, TensorNotFoundError
 from flwr_registry.records import StoredObject
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 from flwr_registry.weights import Weights, open_tensors, save_weights
 
 ARRAYS = {
@@ -21,7 +21,7 @@ ARRAYS = {
 
 @pytest.fixture
 def storage(tmp_path):
-    return LocalStorage(tmp_path)
+    return LocalStorageBackend(tmp_path)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from flwr_registry.errors import (
     WeightsFormatError,
 )
 from flwr_registry.records import StoredObject
-from flwr_registry.storage import BytesContent, LocalStorage
+from flwr_registry.storage import BytesContent, LocalStorageBackend
 from flwr_registry.weights import Weights, load_weights, save_weights
 
 WEIGHTS = Weights({"w": np.arange(12, dtype=np.float32).reshape(3, 4)})
@@ -21,7 +21,7 @@ WEIGHTS = Weights({"w": np.arange(12, dtype=np.float32).reshape(3, 4)})
 
 @pytest.fixture
 def storage(tmp_path):
-    return LocalStorage(tmp_path)
+    return LocalStorageBackend(tmp_path)
 
 
 def test_the_digest_is_that_of_the_file(storage, tmp_path):

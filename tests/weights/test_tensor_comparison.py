@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 from flwr_registry.weights import Weights, compare_stored, save_weights, stored_tensors
 
 
@@ -21,7 +21,7 @@ def _small_blocks():
 
 @pytest.fixture(scope="module")
 def compare(tmp_path_factory):
-    storage = LocalStorage(tmp_path_factory.mktemp("weights"))
+    storage = LocalStorageBackend(tmp_path_factory.mktemp("weights"))
 
     def compared(a, b):
         stored = [save_weights(storage, k, Weights(w)) for k, w in (("a", a), ("b", b))]
@@ -75,7 +75,7 @@ def test_several_layers_add_up_to_one_vector(compare):
 
 
 def test_serialized_models_are_not_compared(tmp_path):
-    storage = LocalStorage(tmp_path)
+    storage = LocalStorageBackend(tmp_path)
     model = Weights({"0": np.zeros(3, np.uint8)}, opaque=True)
     stored = save_weights(storage, "m", model)
     found = compare_stored(storage, stored, stored)

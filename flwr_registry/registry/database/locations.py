@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from flwr_registry.errors import DatabaseError
 from flwr_registry.registry.database.engines import place_of
-from flwr_registry.storage import LocalStorage, StorageBackend, unbounded_storage
+from flwr_registry.storage import LocalStorageBackend, StorageBackend, unbounded_storage
 
 __all__ = ["DATABASE_FILE", "Places", "decide_places", "resolve_places"]
 
@@ -194,7 +194,9 @@ def _default_root(environment: Mapping[str, str], home: Path, here: Path) -> Pat
 def _local_folder(storage: str | StorageBackend | None) -> Path | None:
     if isinstance(storage, str):
         return None if "://" in storage else Path(storage)
-    if storage is not None and isinstance(unbounded_storage(storage), LocalStorage):
+    if storage is not None and isinstance(
+        unbounded_storage(storage), LocalStorageBackend
+    ):
         return Path(storage.url)
     return None
 

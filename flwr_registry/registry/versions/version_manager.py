@@ -21,9 +21,7 @@ __all__ = [
     "NumberedVersion",
     "SemVer",
     "TakenNumbers",
-    "choose_version",
-    "is_compatible",
-    "next_version",
+    "VersionManager",
     "parse_version",
 ]
 
@@ -39,6 +37,10 @@ class Bump(StrEnum):
     MINOR = "minor"
     PATCH = "patch"
 
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise ValueError(f"{value!r} is no bump: use 'major', 'minor' or 'patch'")
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class SemVer:
@@ -50,6 +52,16 @@ class SemVer:
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"
+
+    def raised(self, part: Bump) -> SemVer:
+        """Return the number with one part raised and those below it cleared."""
+        match part:
+            case Bump.MAJOR:
+                return SemVer(self.major + 1, 0, 0)
+            case Bump.MINOR:
+                return SemVer(self.major, self.minor + 1, 0)
+            case Bump.PATCH:
+                return SemVer(self.major, self.minor, self.patch + 1)
 
 
 FIRST_VERSION = SemVer(1, 0, 0)
@@ -75,7 +87,7 @@ class NumberedVersion:
 
 
 class TakenNumbers(Protocol):
-    """What `choose_version` asks about the numbers of one model."""
+    """What `VersionManager` asks about the numbers of one model."""
 
     def highest_major(self) -> int | None:
         """Return the highest major number that is taken."""
@@ -145,83 +157,106 @@ def parse_version(text: str) -> SemVer:
     found = _SEMVER.fullmatch(text) if isinstance(text, str) else None
     if not found:
         raise InvalidNameError(
-            f"{text!r} is no version: use MAJOR.MINOR.PATCH such as 1.4.0, without "
+            f"{text!r} is no version: use three numbers such as 1.4.0, without "
             "leading zeros"
         )
     return SemVer(*map(int, found.groups()))
 
 
-def next_version(current: SemVer, bump: Bump) -> SemVer:
-    """Return the number that follows `current` when nothing else is taken."""
-    match bump:
-        case Bump.MAJOR:
-            return SemVer(current.major + 1, 0, 0)
-        case Bump.MINOR:
-            return SemVer(current.major, current.minor + 1, 0)
-        case Bump.PATCH:
-            return SemVer(current.major, current.minor, current.patch + 1)
-
-
-def is_compatible(one: SemVer, other: SemVer) -> bool:
-    """Whether weights of one version can be loaded where the other's fit."""
-    return one.major == other.major
-
-
-def choose_version(
-    taken: TakenNumbers,
-    *,
-    fingerprint: str,
-    failed: bool = False,
-    origin: NumberedVersion | None = None,
-    bump: Bump | None = None,
-) -> SemVer:
-    """Choose a free number for a new version.
+class VersionManager:
+    """Decides which number follows which, and which fit together.
 
     Parameters
     ----------
     taken : TakenNumbers
-        The numbers of the model, those of pending uploads included.
-    fingerprint : str
-        Architecture of the new version.
-    failed : bool
-        It failed validation, and so never opens a major.
-    origin : NumberedVersion, optional
-        The version that it was trained from; for a forced bump without a parent, the
-        latest one.
-    bump : Bump, optional
-        The part that must rise; by default the architecture decides.
+        The numbers of one model, those of pending uploads included.
     """
-    highest = taken.highest_major()
-    if highest is None:
-        return FIRST_VERSION
-    if bump is Bump.PATCH and origin is not None:
-        return _next_patch(taken, origin.number)
-    if failed or (bump is Bump.MINOR and origin is not None):
-        return _next_minor(taken, origin.number.major if origin else highest)
-    if bump is Bump.MAJOR:
-        return SemVer(highest + 1, 0, 0)
-    if origin is not None and not origin.failed and origin.fingerprint == fingerprint:
-        return _next_minor(taken, origin.number.major)
-    known = taken.major_of(fingerprint)
-    if known is not None:
-        return _next_minor(taken, known)
-    # A major that holds failed versions only is not spoken for.
-    return _next_minor(taken, (taken.highest_sound_major() or 0) + 1)
 
+    def __init__(self, taken: TakenNumbers) -> None:
+        self._taken = taken
 
-def _next_minor(taken: TakenNumbers, major: int) -> SemVer:
-    minor = taken.highest_minor(major)
-    if minor is None:
-        return SemVer(major, 0, 0)
-    return next_version(SemVer(major, minor, 0), Bump.MINOR)
+    @staticmethod
+    def next_version(current: str, bump: str = "minor") -> str:
+        """Return the number that follows `current` when nothing else is taken.
 
+        Parameters
+        ----------
+        current : str
+            Such as ``1.4.0``.
+        bump : {"minor", "major", "patch"}
+            The part that rises.
 
-def _next_patch(taken: TakenNumbers, origin: SemVer) -> SemVer:
-    patch = taken.highest_patch(origin.major, origin.minor)
-    latest = SemVer(
-        origin.major, origin.minor, origin.patch if patch is None else patch
-    )
-    return next_version(latest, Bump.PATCH)
+        Raises
+        ------
+        InvalidNameError
+            When `current` is no version number.
+        ValueError
+            For another bump.
+        """
+        return str(parse_version(current).raised(Bump(bump)))
+
+    @staticmethod
+    def is_compatible(base: str, candidate: str) -> bool:
+        """Whether training can go on with weights of one version from the other.
+
+        Raises
+        ------
+        InvalidNameError
+            When one of them is no version number.
+        """
+        return parse_version(base).major == parse_version(candidate).major
+
+    def choose_version(
+        self,
+        *,
+        fingerprint: str,
+        failed: bool = False,
+        origin: NumberedVersion | None = None,
+        bump: Bump | None = None,
+    ) -> SemVer:
+        """Choose a free number for a new version.
+
+        Parameters
+        ----------
+        fingerprint : str
+            Architecture of the new version.
+        failed : bool
+            It failed validation, and so never opens a major.
+        origin : NumberedVersion, optional
+            The version that it was trained from; for a forced bump without a parent,
+            the latest one.
+        bump : Bump, optional
+            The part that must rise; by default the architecture decides.
+        """
+        highest = self._taken.highest_major()
+        if highest is None:
+            return FIRST_VERSION
+        if bump is Bump.PATCH and origin is not None:
+            return self._next_patch(origin.number)
+        if failed or (bump is Bump.MINOR and origin is not None):
+            return self._next_minor(origin.number.major if origin else highest)
+        if bump is Bump.MAJOR:
+            return SemVer(highest + 1, 0, 0)
+        if origin and not origin.failed and origin.fingerprint == fingerprint:
+            return self._next_minor(origin.number.major)
+        known = self._taken.major_of(fingerprint)
+        if known is not None:
+            return self._next_minor(known)
+        # A major that holds failed versions only is not spoken for.
+        return self._next_minor((self._taken.highest_sound_major() or 0) + 1)
+
+    def _next_minor(self, major: int) -> SemVer:
+        minor = self._taken.highest_minor(major)
+        if minor is None:
+            return SemVer(major, 0, 0)
+        return SemVer(major, minor, 0).raised(Bump.MINOR)
+
+    def _next_patch(self, origin: SemVer) -> SemVer:
+        patch = self._taken.highest_patch(origin.major, origin.minor)
+        latest = SemVer(
+            origin.major, origin.minor, origin.patch if patch is None else patch
+        )
+        return latest.raised(Bump.PATCH)
 
 
 def _highest(numbers: Iterable[int]) -> int | None:

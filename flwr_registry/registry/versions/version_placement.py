@@ -15,7 +15,7 @@ from flwr_registry.registry.versions.version_manager import (
     Bump,
     NumberedVersion,
     SemVer,
-    choose_version,
+    VersionManager,
 )
 
 __all__ = ["choose_number", "parent_of"]
@@ -60,8 +60,7 @@ def choose_number(
         origin = session.scalar(newest)
     if bump in {Bump.MINOR, Bump.PATCH} and origin and not registration.failed:
         _refuse_other_architecture(registration, origin, bump)
-    return choose_version(
-        TakenInDatabase(session, model_id),
+    return VersionManager(TakenInDatabase(session, model_id)).choose_version(
         fingerprint=registration.fingerprint,
         failed=registration.failed,
         origin=_numbered(origin),

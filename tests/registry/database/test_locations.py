@@ -8,7 +8,7 @@ import pytest
 from flwr_registry.errors import DatabaseError
 from flwr_registry.registry import ModelRegistry, resolve_places
 from flwr_registry.registry.database.locations import decide_places
-from flwr_registry.storage import FsspecStorage, LocalStorage
+from flwr_registry.storage import FsspecStorageBackend, LocalStorageBackend
 
 HOME = Path("/home/flora")
 ROOT = HOME / ".flwr" / "registry"
@@ -87,7 +87,7 @@ def test_relative_paths_are_taken_under_the_default_root_with_a_warning():
 
 
 def test_a_storage_object_is_kept_and_a_local_one_holds_the_database():
-    local, memory = LocalStorage("/data/x"), FsspecStorage("memory://x")
+    local, memory = LocalStorageBackend("/data/x"), FsspecStorageBackend("memory://x")
     text, found = decide(None, local)
     assert (text, found.storage) == ("sqlite:////data/x/registry.db", local)
     text, found = decide(None, memory)

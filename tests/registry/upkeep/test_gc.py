@@ -17,7 +17,7 @@ from flwr_registry.errors import InvalidStateError, StorageError
 from flwr_registry.records import StoredObject
 from flwr_registry.registry import ModelRegistry
 from flwr_registry.retention import BestN, LatestN
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
 
 def files(registry):
@@ -133,7 +133,7 @@ def test_a_registration_whose_upload_was_taken_fails_cleanly(
 ):
     saved, collected = threading.Event(), threading.Event()
 
-    class Waiting(LocalStorage):
+    class Waiting(LocalStorageBackend):
         def save(self, key, content):
             stored = super().save(key, content)
             saved.set()
@@ -170,9 +170,9 @@ KILLED = """
 import os, sys
 from flwr_registry.registry import ModelRegistry
 from flwr_registry.retention import LatestN
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 
-class Killed(LocalStorage):
+class Killed(LocalStorageBackend):
     def delete(self, key):
         os._exit(9)
 

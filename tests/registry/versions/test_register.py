@@ -31,7 +31,7 @@ from flwr_registry.records import (
 )
 from flwr_registry.registry import ModelRegistry
 from flwr_registry.registry.rows.version_db import VersionRow
-from flwr_registry.storage import LocalStorage
+from flwr_registry.storage import LocalStorageBackend
 from flwr_registry.weights import Architecture, Weights
 
 
@@ -176,7 +176,7 @@ def test_the_same_round_with_the_same_bytes_is_the_same_version(registry, start,
         add(2, run=run, facts=facts_of(1))
 
 
-class SlowStorage(LocalStorage):
+class SlowStorage(LocalStorageBackend):
     """Something else happens while the bytes are on their way."""
 
     def __init__(self, root, meanwhile):

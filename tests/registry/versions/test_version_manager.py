@@ -11,9 +11,7 @@ from flwr_registry.registry.versions.version_manager import (
     KnownNumbers,
     NumberedVersion,
     SemVer,
-    choose_version,
-    is_compatible,
-    next_version,
+    VersionManager,
     parse_version,
 )
 
@@ -35,7 +33,8 @@ def taken(*texts, fingerprint="a", failed=False):
 
 
 def choose(known, fingerprint="a", **options):
-    return str(choose_version(KnownNumbers(known), fingerprint=fingerprint, **options))
+    manager = VersionManager(KnownNumbers(known))
+    return str(manager.choose_version(fingerprint=fingerprint, **options))
 
 
 @given(versions)
@@ -64,14 +63,35 @@ def test_anything_but_three_plain_numbers_is_refused(text):
 
 @given(versions)
 def test_a_bump_raises_one_part_and_clears_those_below(version):
-    major, minor, patch = (next_version(version, bump) for bump in Bump)
+    major, minor, patch = (version.raised(bump) for bump in Bump)
     assert (major.major, major.minor, major.patch) == (version.major + 1, 0, 0)
     assert (minor.minor, minor.patch) == (version.minor + 1, 0)
     assert patch.patch == version.patch + 1
     assert version < patch < minor < major
-    assert is_compatible(version, minor)
-    assert is_compatible(version, patch)
-    assert not is_compatible(version, major)
+
+
+@given(st.builds(SemVer, small, small, small), st.builds(SemVer, small, small, small))
+def test_versions_of_one_major_fit_together(one, other):
+    fits = VersionManager.is_compatible(str(one), str(other))
+    assert fits is (one.major == other.major)
+
+
+@pytest.mark.parametrize(
+    ("bump", "expected"),
+    [("major", "2.0.0"), ("minor", "1.5.0"), ("patch", "1.4.3"), (Bump.MAJOR, "2.0.0")],
+)
+def test_the_next_version_of_a_text_is_a_text(bump, expected):
+    assert VersionManager.next_version("1.4.2", bump) == expected
+    assert VersionManager.next_version("1.4.2") == "1.5.0"
+
+
+def test_what_is_no_version_or_no_bump_is_said():
+    with pytest.raises(InvalidNameError, match="three numbers"):
+        VersionManager.next_version("1.4", "minor")
+    with pytest.raises(InvalidNameError, match="three numbers"):
+        VersionManager.is_compatible("1.0.0", "v1.5.0")
+    with pytest.raises(ValueError, match="use 'major', 'minor' or 'patch'"):
+        VersionManager.next_version("1.0.0", "huge")
 
 
 def test_the_first_version_is_1_0_0_whatever_is_wanted():
@@ -135,8 +155,7 @@ def test_a_chosen_number_is_free_and_fits_its_major(
 ):
     sound = [version for version in known if not version.failed]
     origin = data.draw(st.none() | st.sampled_from(sound)) if sound else None
-    chosen = choose_version(
-        KnownNumbers(known),
+    chosen = VersionManager(KnownNumbers(known)).choose_version(
         fingerprint=fingerprint,
         failed=failed,
         origin=origin,
@@ -148,5 +167,5 @@ def test_a_chosen_number_is_free_and_fits_its_major(
     elif failed:
         assert chosen.major in {version.number.major for version in known}
     elif bump is None and origin is not None and origin.fingerprint == fingerprint:
-        assert is_compatible(chosen, origin.number)
+        assert chosen.major == origin.number.major
         assert chosen > origin.number
