@@ -5,6 +5,7 @@ from __future__ import annotations
 from flwr_registry.registry.rows import (
     drift_db,
     governance_db,
+    identity_db,
     lease_db,
     model_db,
     run_db,
@@ -15,6 +16,7 @@ from flwr_registry.registry.rows.column_types import Row
 __all__ = [
     "drift_db",
     "governance_db",
+    "identity_db",
     "lease_db",
     "metadata",
     "model_db",

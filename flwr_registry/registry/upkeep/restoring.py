@@ -7,6 +7,7 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from flwr_registry.checkpointing import CheckpointContent
+from flwr_registry.errors import InvalidNameError
 from flwr_registry.registry.steps import Steps, byte_work, write
 from flwr_registry.registry.upkeep.checkpoint_keys import each_manifest
 from flwr_registry.registry.versions.rebuilding import restore_run
@@ -16,11 +17,23 @@ __all__ = ["rebuild"]
 
 
 def rebuild(storage: StorageBackend) -> Steps[list[str]]:
-    """Write the rows that are lost; return the references of the versions."""
+    """Write the rows that are lost; return the references of the versions.
+
+    Raises
+    ------
+    InvalidNameError
+        When a model's name is another's in other letters; all else is restored then.
+    """
     contents = yield from byte_work(partial(_newest_contents, storage))
     restored: list[str] = []
+    refusal: InvalidNameError | None = None
     for content in contents:
-        restored += yield from write(partial(_restored, content=content))
+        try:
+            restored += yield from write(partial(_restored, content=content))
+        except InvalidNameError as error:
+            refusal = error
+    if refusal is not None:
+        raise refusal
     return restored
 
 

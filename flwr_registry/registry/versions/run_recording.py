@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import delete, select
-from sqlalchemy.exc import IntegrityError as ConstraintError
 from sqlalchemy.orm import Session
 
 from flwr_registry.errors import DatabaseError
@@ -30,6 +28,7 @@ from flwr_registry.registry.rows.row_records import run_record
 from flwr_registry.registry.rows.run_db import ContributionRow, RoundRow, RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.versions.metrics import collect_metrics
+from flwr_registry.registry.versions.model_names import make_model
 from flwr_registry.registry.versions.run_leases import hold_lease, refuse_fenced
 from flwr_registry.registry.versions.version_metrics import set_metrics
 
@@ -49,14 +48,17 @@ def hold_model(session: Session, name: str) -> int:
     """Return a model's id, making the model if need be.
 
     Until the end of the transaction no other one writes about this model.
+
+    Raises
+    ------
+    InvalidNameError
+        When it would be a new one, with the name of another in other letters.
     """
     query = select(ModelRow.id).where(ModelRow.name == name).with_for_update()
     model_id = session.scalar(query)
     if model_id is not None:
         return model_id
-    # Another process may make it in between; only PostgreSQL lets it.
-    with suppress(ConstraintError), session.begin_nested():
-        session.add(ModelRow(name=name))
+    make_model(session, name)
     return session.scalars(query).one()
 
 

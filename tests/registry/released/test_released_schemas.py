@@ -6,6 +6,7 @@ The files hold the same four rounds and one version by hand, written by the rele
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -243,3 +244,23 @@ def test_the_file_is_one_that_sqlite_finds_sound():
         with sqlite3.connect(f"file:{place}?mode=ro", uri=True) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         connection.close()
+
+
+def test_of_models_that_differ_by_case_the_older_has_the_name(tmp_path):
+    place = tmp_path / "registry.db"
+    shutil.copyfile(FOLDER / "schema_0004.sqlite", place)
+    with closing(sqlite3.connect(place)) as connection, connection:
+        connection.execute(
+            "INSERT INTO registered_models (name, created_at) VALUES "
+            "('Digits', '2026-11-23 08:22:51'), ('LETTERS', '2026-11-23 08:22:51')"
+        )
+    upgrade_database(place)
+    found = rows(
+        f"sqlite:///{place}", "SELECT name, folded_name FROM registered_models"
+    )
+    assert dict(found) == {
+        "digits": "digits",
+        "other": "other",
+        "Digits": None,
+        "LETTERS": "letters",
+    }
