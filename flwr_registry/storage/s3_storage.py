@@ -58,7 +58,7 @@ class S3StorageBackend(FsspecStorageBackend):
     Parameters
     ----------
     url : str
-        Bucket and prefix. The bucket has to exist.
+        Bucket and prefix, with or without ``s3://``. The bucket has to exist.
     part_bytes : int
         Length of a part, from 5 MiB on; longer where an object would otherwise have
         more than 10,000.
@@ -76,7 +76,8 @@ class S3StorageBackend(FsspecStorageBackend):
     Raises
     ------
     ValueError
-        When parts are too short, none is to be in flight, or there is no time.
+        When parts are too short, none is to be in flight, there is no time, or the URL
+        is none of S3.
     """
 
     def __init__(
@@ -90,6 +91,9 @@ class S3StorageBackend(FsspecStorageBackend):
     ) -> None:
         if part_bytes < 5 * _MIB or parts_in_flight < 1:
             raise ValueError("S3 takes parts from 5 MiB on, at least one at a time")
+        url = url if "://" in url else f"s3://{url}"
+        if not url.startswith(("s3://", "s3a://")):
+            raise ValueError(f"{url!r} is no place on S3: use s3://BUCKET/PREFIX")
         signing = {"payload_signing_enabled": not _is_encrypted(options)}
         config = {**_CONFIG, "s3": signing, **options.pop("config_kwargs", {})}
         attempts = _attempts(config.get("retries") or {})

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flwr_registry.errors import WeightsFormatError
 from flwr_registry.validation.checks import (
     MetricRanges,
     enough_nodes,
@@ -94,16 +95,37 @@ class ModelValidator:
             _check_range(name, allowed)
         object.__setattr__(self, "metric_ranges", ranges)
 
-    def validate(self, candidate: Candidate) -> list[str]:
+    def validate(
+        self, state_dict: Any, metrics: Mapping[str, Any] | None = None
+    ) -> list[str]:
         """Run every check.
+
+        Parameters
+        ----------
+        state_dict : mapping of arrays or tensors, torch module, Weights or Candidate
+            The model.
+        metrics : mapping, optional
+            What was measured of it; a `Candidate` brings its own.
 
         Returns
         -------
         list of str
             All errors in a fixed order, empty when the model is valid. A check that
-            fails itself is an error too; nothing is raised.
+            fails itself is an error too, and so are arrays that no file can hold.
+
+        Raises
+        ------
+        TypeError
+            For anything that is no model, and for metrics beside a `Candidate`.
         """
-        return [*self.model_errors(candidate), *self.metric_errors(candidate)]
+        if not isinstance(state_dict, Candidate):
+            try:
+                state_dict = Candidate(Weights.of(state_dict), metrics or {})
+            except WeightsFormatError as error:
+                return [str(error), *self._metric_errors(metrics)]
+        elif metrics is not None:
+            raise TypeError("a Candidate brings its metrics: give them to it")
+        return [*self.model_errors(state_dict), *self.metric_errors(state_dict)]
 
     def model_errors(self, candidate: Candidate) -> list[str]:
         """Find what makes the model itself unfit to train on with.
@@ -117,8 +139,10 @@ class ModelValidator:
 
     def metric_errors(self, candidate: Candidate) -> list[str]:
         """Find metrics that cast doubt on a model whose arrays may be sound."""
-        ranges = self.metric_ranges or {}
-        return list(metrics_in_range(candidate.metrics or {}, ranges))
+        return self._metric_errors(candidate.metrics)
+
+    def _metric_errors(self, metrics: Mapping[str, Any] | None) -> list[str]:
+        return list(metrics_in_range(metrics or {}, self.metric_ranges or {}))
 
     def _structure(self, candidate: Candidate) -> Iterator[str]:
         weights, given = candidate.weights, self.reference

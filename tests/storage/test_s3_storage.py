@@ -129,6 +129,17 @@ def test_parts_have_to_be_long_enough(wrong):
         S3StorageBackend("s3://models", **CREDENTIALS, **wrong)
 
 
+def test_a_bucket_alone_is_a_place():
+    assert S3StorageBackend("models").url == "s3://models"
+    assert S3StorageBackend("models/trial").url == "s3://models/trial"
+
+
+@pytest.mark.parametrize("wrong", ["file:///srv/models", "gs://models/x", "memory://x"])
+def test_what_is_no_place_on_s3_is_refused(wrong):
+    with pytest.raises(ValueError, match="use s3://BUCKET/PREFIX"):
+        S3StorageBackend(wrong)
+
+
 def test_the_environment_says_where_and_who(s3_environment):
     storage = storage_from_url(f"s3://models/{uuid4().hex}")
     assert isinstance(storage.storage, S3StorageBackend)

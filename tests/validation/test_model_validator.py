@@ -179,6 +179,34 @@ def test_metrics_may_be_missing():
     assert ModelValidator().validate(Candidate(Weights(LAYERS), None)) == []
 
 
+@pytest.mark.parametrize("as_kept", [np.asarray, torch.as_tensor])
+def test_a_state_dict_and_its_metrics_are_enough(as_kept):
+    validator = ModelValidator(reference=LAYERS)
+    sound = {name: as_kept(array) for name, array in LAYERS.items()}
+    assert validator.validate(sound, {"val_loss": 0.3, "val_accuracy": 0.9}) == []
+    broken = {"a.weight": as_kept(np.full((3, 2), np.nan, np.float32))}
+    found = validator.validate(broken, {"val_loss": -1.0, "val_accuracy": 87.0})
+    assert found == errors(
+        {name: np.asarray(kept) for name, kept in broken.items()},
+        {"val_loss": -1.0, "val_accuracy": 87.0},
+    )
+    assert len(found) == 5
+
+
+def test_tensors_that_no_file_can_hold_are_an_error_beside_the_others():
+    unreadable = {"w": torch.zeros(2, dtype=torch.bfloat16)}
+    first, second = ModelValidator().validate(unreadable, {"loss": -1.0})
+    assert "bfloat16" in first
+    assert "metric 'loss'" in second
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(TypeError, match="cannot take weights from a list"):
+        ModelValidator().validate([np.ones(2)], {})
+    with pytest.raises(TypeError, match="brings its metrics"):
+        ModelValidator().validate(Candidate(Weights(LAYERS)), {"loss": 1.0})
+
+
 def test_a_validator_can_be_copied_and_sent():
     validator = ModelValidator(reference=LAYERS, metric_ranges={"f1": (0, 1)})
     assert copy.deepcopy(validator) == validator

@@ -13,9 +13,12 @@ from flwr_registry.registry.promotion import history
 from flwr_registry.registry.promotion.gates import PromotionGate
 from flwr_registry.registry.promotion.promoting import PromotionRequest, promote
 from flwr_registry.registry.promotion.rolling_back import roll_back
-from flwr_registry.registry.steps import read
+from flwr_registry.registry.steps import Steps, read
 from flwr_registry.registry.versions.queries import find_record
 from flwr_registry.registry.versions.references import PRODUCTION, Reference
+from flwr_registry.registry.versions.stored_bytes import read_stored
+from flwr_registry.storage import StorageBackend
+from flwr_registry.weights import Weights, load_weights
 
 __all__ = ["AsyncPromotionVerbs", "PromotionVerbs"]
 
@@ -109,6 +112,32 @@ class PromotionVerbs(BlockingRegistry):
         wanted = Reference(model, alias=PRODUCTION)
         return self._run(read(lambda session: find_record(session, wanted)))
 
+    def get_production_model(self, model: str) -> tuple[Weights, ModelVersion]:
+        """Read the weights in production, verified against their SHA-256.
+
+        Weights and record are of one version, also when a promotion comes in between.
+
+        Parameters
+        ----------
+        model : str
+            The model's name.
+
+        Returns
+        -------
+        tuple of Weights and ModelVersion
+            The weights, and the record of the version that they belong to.
+
+        Raises
+        ------
+        NoProductionModelError
+            When there is none.
+        ModelNotFoundError
+            When the model is unknown.
+        IntegrityError, ObjectNotFoundError, InvalidStateError
+            As `load` does.
+        """
+        return self._run(_production_model(self.storage, model))
+
     def production_at(self, model: str, time: datetime) -> ModelVersion | None:
         """Find what was in production at a time, with its present state.
 
@@ -159,6 +188,10 @@ class AsyncPromotionVerbs(AwaitedRegistry):
         wanted = Reference(model, alias=PRODUCTION)
         return await self._run(read(lambda session: find_record(session, wanted)))
 
+    async def get_production_model(self, model: str) -> tuple[Weights, ModelVersion]:
+        """Read what is in production; see `ModelRegistry.get_production_model`."""
+        return await self._run(_production_model(self.storage, model))
+
     async def production_at(self, model: str, time: datetime) -> ModelVersion | None:
         """Find what was in production; see `ModelRegistry.production_at`."""
         return await self._run(read(lambda s: history.production_at(s, model, time)))
@@ -166,3 +199,12 @@ class AsyncPromotionVerbs(AwaitedRegistry):
     async def history(self, model: str) -> builtins.list[Promotion]:
         """List the changes of production; see `ModelRegistry.history`."""
         return await self._run(read(lambda s: history.list_promotions(s, model)))
+
+
+def _production_model(
+    storage: StorageBackend, model: str
+) -> Steps[tuple[Weights, ModelVersion]]:
+    return read_stored(
+        Reference(model, alias=PRODUCTION),
+        lambda stored: load_weights(storage, stored),
+    )

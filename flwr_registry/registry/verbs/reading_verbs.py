@@ -15,14 +15,14 @@ from flwr_registry.records import (
 )
 from flwr_registry.registry.awaited_registry import AwaitedRegistry
 from flwr_registry.registry.blocking_registry import BlockingRegistry
-from flwr_registry.registry.steps import Steps, byte_work, read
+from flwr_registry.registry.steps import Steps, read
 from flwr_registry.registry.versions import queries
 from flwr_registry.registry.versions.references import (
     LATEST,
     Reference,
     parse_reference,
 )
-from flwr_registry.registry.versions.removed_bytes import refuse_removed_bytes
+from flwr_registry.registry.versions.stored_bytes import read_stored
 from flwr_registry.storage import StorageBackend
 from flwr_registry.weights import Weights, load_weights, open_tensors
 
@@ -205,26 +205,21 @@ def _listed(
 
 
 def _loaded(storage: StorageBackend, reference: Reference) -> Steps[Weights]:
-    stored = yield from _readable(reference)
-    return (yield from byte_work(lambda: load_weights(storage, stored)))
+    weights, _ = yield from read_stored(
+        reference, lambda stored: load_weights(storage, stored)
+    )
+    return weights
 
 
 def _selected(
     storage: StorageBackend, reference: Reference, names: tuple[str, ...], verify: bool
 ) -> Steps[Weights]:
-    stored = yield from _readable(reference)
-
-    def work() -> Weights:
+    def reading(stored: StoredObject) -> Weights:
         with open_tensors(storage, stored, verify=verify) as tensors:
             return tensors.select(names)
 
-    return (yield from byte_work(work))
-
-
-def _readable(reference: Reference) -> Steps[StoredObject]:
-    found = yield from _found(reference)
-    refuse_removed_bytes(found)
-    return StoredObject(found.storage_path, found.file_size_bytes, found.checksum)
+    weights, _ = yield from read_stored(reference, reading)
+    return weights
 
 
 def _given(reference: Reference) -> Steps[tuple[Contribution, ...]]:
