@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
+
+from flwr_registry.metric_direction import Direction, known_direction
 
 __all__ = [
     "AnyOf",
@@ -117,25 +119,26 @@ class BestN(_Joinable):
     ----------
     metric : str
         Name of the metric.
-    mode : {"max", "min"}
-        Whether the lowest or the highest value is best.
+    mode : {"max", "min"}, optional
+        Whether the highest or the lowest value is best. By default the metric's name
+        tells.
 
     Raises
     ------
     ValueError
-        When `n` is less than 1, or for an empty metric or another mode.
+        When `n` is less than 1, for an empty metric or another mode, or where none is
+        given and the name does not tell.
     """
 
     n: int
     metric: str
-    mode: Literal["max", "min"] = "max"
+    mode: Direction | None = None
 
     def __post_init__(self) -> None:
         _check_count(self.n)
         if not self.metric:
             raise ValueError("the best are chosen by a metric: name one")
-        if self.mode not in {"min", "max"}:
-            raise ValueError(f"mode is 'min' or 'max', not {self.mode!r}")
+        object.__setattr__(self, "mode", known_direction(self.metric, self.mode))
 
     def kept(self, items: Sequence[Kept], now: datetime) -> frozenset[int]:
         """Return the best of those that were measured."""

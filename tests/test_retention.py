@@ -146,7 +146,7 @@ def test_only_policies_are_joined():
 
 def test_policies_are_values():
     assert LatestN(2) | EveryNth(3) == AnyOf(LatestN(2), EveryNth(3))
-    assert hash(BestN(1, "loss")) == hash(BestN(1, "loss", "max"))
+    assert hash(BestN(1, "loss")) == hash(BestN(1, "loss", "min"))
     assert all(isinstance(each, RetentionPolicy) for each in (KeepAll(), LatestN(1)))
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
+
+from flwr_registry.metric_direction import Direction, known_direction
 
 __all__ = [
     "AnyDue",
@@ -122,21 +124,20 @@ class OnImprovement(_Joinable):
     metric : str
         As the most trusted source measured it: centrally, then by the nodes that
         evaluate, then in training.
-    mode : {"max", "min"}
-        Which is better.
+    mode : {"max", "min"}, optional
+        Which is better. By default the metric's name tells.
 
     Raises
     ------
     ValueError
-        For another mode.
+        For another mode; or where none is given and the name does not tell.
     """
 
     metric: str
-    mode: Literal["max", "min"] = "max"
+    mode: Direction | None = None
 
     def __post_init__(self) -> None:
-        if self.mode not in {"max", "min"}:
-            raise ValueError(f"mode is 'max' or 'min', not {self.mode!r}")
+        object.__setattr__(self, "mode", known_direction(self.metric, self.mode))
 
     def due(self, end: RoundEnd) -> bool:
         """Tell whether this round gets a checkpoint."""

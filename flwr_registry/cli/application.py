@@ -15,6 +15,7 @@ from rich.text import Text
 
 import flwr_registry
 from flwr_registry.errors import RegistryError
+from flwr_registry.metric_direction import Direction, known_direction
 from flwr_registry.registry import (
     ModelRegistry,
     to_json,
@@ -23,12 +24,14 @@ from flwr_registry.registry import (
 __all__ = [
     "Actor",
     "Format",
+    "Mode",
     "OutputFormat",
     "ReferenceText",
     "RegistryPlace",
     "StoragePlace",
     "Yes",
     "app",
+    "chosen_direction",
     "confirmed",
     "console",
     "database_app",
@@ -77,6 +80,22 @@ Actor = Annotated[
     typer.Option("--actor", help="Who; by default the operating system's user."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+
+
+def _checked_mode(mode: str | None) -> str | None:
+    if mode in {None, "max", "min"}:
+        return mode
+    raise typer.BadParameter("use max or min, whichever is better")
+
+
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="max|min",
+        callback=_checked_mode,
+        help="Whether more or less of the metric is better; by default its name tells.",
+    ),
+]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -128,6 +147,14 @@ def errors_reported() -> Iterator[None]:
     except (RegistryError, ImportError) as error:
         typer.secho(f"Error: {error}", fg="red", err=True)
         raise typer.Exit(1) from error
+
+
+def chosen_direction(metric: str, mode: str | None) -> Direction:
+    """Return which way a metric is better; where nothing tells, ask for --mode."""
+    try:
+        return known_direction(metric, mode, "--mode")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def confirmed(question: str, *, yes: bool) -> None:

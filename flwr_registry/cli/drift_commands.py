@@ -103,8 +103,10 @@ def drift_baseline(
 def _detector(metrics: Sequence[str] | None, test: str) -> DriftDetector:
     chosen = None
     if metrics:
+        split = (each.rpartition("=") for each in metrics)
         chosen = {
-            name: mode for name, _, mode in (each.rpartition("=") for each in metrics)
+            name if equals else mode: mode if equals else None
+            for name, equals, mode in split
         }
     try:
         return DriftDetector(metrics=chosen, test=test)

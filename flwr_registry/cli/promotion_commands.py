@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,11 +13,13 @@ from rich.text import Text
 from flwr_registry.cli.application import (
     Actor,
     Format,
+    Mode,
     OutputFormat,
     ReferenceText,
     RegistryPlace,
     StoragePlace,
     app,
+    chosen_direction,
     opened_registry,
     print_json,
     print_rich,
@@ -57,7 +60,7 @@ def promote(
         str | None, typer.Option(metavar="METRIC", help="Gate: this must be better.")
     ] = None,
     margin: Annotated[float, typer.Option(help="Better by at least so much.")] = 0.0,
-    mode: Annotated[str, typer.Option(help="max or min: which is better.")] = "max",
+    mode: Mode = None,
     fewest_contributors: Annotated[
         int | None, typer.Option(help="Gate: at least so many nodes contributed.")
     ] = None,
@@ -74,14 +77,15 @@ def promote(
     output: Format = OutputFormat.DEFAULT,
 ) -> None:
     """Put a version into production; the former one is archived."""
-    if mode not in {"max", "min"}:
-        raise typer.BadParameter("use max or min", param_hint="--mode")
     gates: list[PromotionGate] = [
         *(MetricAtLeast(*_measure(each)) for each in metric_at_least or ()),
         *(MetricAtMost(*_measure(each)) for each in metric_at_most or ()),
     ]
     if better_than_production is not None:
-        gates.append(BetterThanProduction(better_than_production, margin, mode))
+        direction = chosen_direction(better_than_production, mode)
+        if not 0 <= margin < math.inf:
+            raise typer.BadParameter("use a number from 0 on", param_hint="--margin")
+        gates.append(BetterThanProduction(better_than_production, margin, direction))
     if fewest_contributors is not None:
         gates.append(FewestContributors(fewest_contributors))
     if epsilon_at_most is not None:

@@ -16,11 +16,13 @@ from rich.text import Text
 from flwr_registry.cli.application import (
     Actor,
     Format,
+    Mode,
     OutputFormat,
     RegistryPlace,
     StoragePlace,
     Yes,
     app,
+    chosen_direction,
     confirmed,
     errors_reported,
     opened_registry,
@@ -118,9 +120,7 @@ def gc(
         int | None, typer.Option(metavar="N", help="Keep the best N by --metric.")
     ] = None,
     metric: Annotated[str | None, typer.Option(help="Which --keep-best is by.")] = None,
-    lowest: Annotated[
-        bool, typer.Option("--lowest", help="Of this metric less is better.")
-    ] = False,
+    mode: Mode = None,
     keep_every: Annotated[
         int | None, typer.Option(metavar="N", help="Keep each Nth round.")
     ] = None,
@@ -148,7 +148,8 @@ def gc(
         if keep_latest is not None:
             policies.append(LatestN(keep_latest))
         if keep_best is not None and metric is not None:
-            policies.append(BestN(keep_best, metric, "min" if lowest else "max"))
+            direction = chosen_direction(metric, mode)
+            policies.append(BestN(keep_best, metric, direction))
         if keep_every is not None:
             policies.append(EveryNth(keep_every))
         if keep_younger_than is not None:

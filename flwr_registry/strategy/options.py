@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flwr_registry.checkpointing import CheckpointScheduler, EveryNRounds
+from flwr_registry.metric_direction import (
+    Direction,
+    check_direction,
+    known_direction,
+)
 from flwr_registry.records import check_name
 from flwr_registry.registry import ModelRegistry, PromotionGate, parse_reference
 from flwr_registry.retention import LatestN, RetentionPolicy
@@ -78,7 +83,7 @@ class RegistryOptions:
     checkpoint_every: int | CheckpointScheduler = 1
     keep_checkpoints: RetentionPolicy = KEEP
     best_metric: str | None = None
-    best_mode: str = "max"
+    best_mode: Direction | None = None
     initial: str | None = None
     bump: str | None = None
     validator: ModelValidator | None = None
@@ -118,12 +123,12 @@ class RegistryOptions:
             check_name(self.run, "run")
         if self.storage is not None and isinstance(self.registry, ModelRegistry):
             raise ValueError("a ModelRegistry has its storage: give no other with it")
-        _check_choice("best_mode", self.best_mode, ("max", "min"))
+        object.__setattr__(self, "best_mode", _direction_of_best(self))
         _check_choice("bump", self.bump, (None, "patch", "minor"))
         if not isinstance(self.keep_checkpoints, RetentionPolicy):
             raise TypeError(
                 "keep_checkpoints is a policy such as LatestN(3) | BestN(1, "
-                f"'accuracy', 'max'), not {self.keep_checkpoints!r}"
+                f"'accuracy'), not {self.keep_checkpoints!r}"
             )
         object.__setattr__(self, "scheduler", _scheduler_from(self.checkpoint_every))
         if self.initial is not None:
@@ -174,6 +179,14 @@ def options_from_run_config(run_config: Mapping[str, Any]) -> dict[str, Any]:
         for key, option in RUN_CONFIG_KEYS.items()
         if run_config.get(key, "") != ""
     }
+
+
+def _direction_of_best(options: RegistryOptions) -> Direction | None:
+    """Say which way the best metric is better; None where there is none."""
+    option = "best_mode (registry-best-mode)"
+    if options.best_metric is None:
+        return check_direction(options.best_mode, option)
+    return known_direction(options.best_metric, options.best_mode, option)
 
 
 def _names_from(source: Any) -> tuple[str, ...] | None:

@@ -12,6 +12,7 @@ from flwr.serverapp.strategy import Strategy as MessageStrategy
 
 from flwr_registry.checkpointing import CheckpointScheduler
 from flwr_registry.errors import StrategyError, WrapperOrderError
+from flwr_registry.metric_direction import Direction
 from flwr_registry.registry import ModelRegistry, PromotionGate
 from flwr_registry.retention import RetentionPolicy
 from flwr_registry.strategy.attributes import attributes_of
@@ -123,8 +124,9 @@ class RegistryStrategy:
     best_metric : str, optional
         Let the alias ``best`` name the best version by this metric, each judged on its
         own measure, the last round included.
-    best_mode : {"max", "min"}
-        Whether more or less of it is better.
+    best_mode : {"max", "min"}, optional
+        Whether more or less of it is better. By default its name tells; one that does
+        not, such as ``"speed"``, needs the mode.
     resume : {False, "auto", True} or str
         Go on after the last committed checkpoint of the run of this name: ``"auto"`` if
         there is one, True insists, and a text such as ``"trial/12"`` or
@@ -179,7 +181,7 @@ class RegistryStrategy:
         sort_replies: bool = False,
         promote: PromotionGate | Sequence[PromotionGate] | None = None,
         best_metric: str | None = None,
-        best_mode: str = "max",
+        best_mode: Direction | None = None,
         resume: bool | str = False,
         initial: str | None = None,
         bump: str | None = None,

@@ -9,6 +9,7 @@ from flwr_registry.errors import (
     NoProductionModelError,
     PromotionRefusedError,
 )
+from flwr_registry.metric_direction import Direction
 from flwr_registry.records import ModelVersion, RunProvenance
 from flwr_registry.registry import (
     BetterThanProduction,
@@ -26,7 +27,7 @@ _ACTOR = "RegistryStrategy"
 
 
 def note_best(
-    registry: ModelRegistry, version: ModelVersion, metric: str, mode: str
+    registry: ModelRegistry, version: ModelVersion, metric: str, mode: Direction | None
 ) -> None:
     """Let the alias ``best`` name a version that is better than what it names."""
     candidate = registry.get(version.reference)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from flwr_registry.metric_direction import direction_of, words_of
 from flwr_registry.validation.finite import count_newly_non_finite, count_non_finite
 from flwr_registry.weights import Architecture, TensorSpec, Weights
 
@@ -27,8 +27,8 @@ MetricRanges = Mapping[str, tuple[float | None, float | None]]
 """Lowest and highest value of metrics by name; None leaves a side open."""
 
 _NAMED_MANY = 10
-_LOSS = re.compile(r"(^|[^a-z])loss$", re.IGNORECASE)
-_ACCURACY = re.compile(r"(^|[^a-z])(acc|accuracy)$", re.IGNORECASE)
+_LOSSES = frozenset({"loss", "losses", "logloss"})
+_ACCURACIES = frozenset({"acc", "accuracy", "accuracies"})
 
 
 def same_names(weights: Weights, reference: Architecture) -> Iterator[str]:
@@ -153,9 +153,11 @@ def _numbers(value: Any) -> list[float]:
 
 
 def _implied_range(name: str) -> tuple[float | None, float | None] | None:
-    if _LOSS.search(name):
+    direction, words = direction_of(name), words_of(name)
+    if direction == "min" and not _LOSSES.isdisjoint(words):
         return 0.0, None
-    return (0.0, 1.0) if _ACCURACY.search(name) else None
+    is_accuracy = direction == "max" and not _ACCURACIES.isdisjoint(words)
+    return (0.0, 1.0) if is_accuracy else None
 
 
 def _may_replace(found: np.dtype[Any], spec: TensorSpec) -> bool:

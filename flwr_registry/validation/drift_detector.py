@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
+from flwr_registry.metric_direction import direction_of, known_direction, words_of
 from flwr_registry.records import DriftFinding, DriftKind, DriftSeverity
 from flwr_registry.validation.sequential_tests import Change, adwin, page_hinkley
 from flwr_registry.validation.update_drift import update_findings
 
-__all__ = ["DriftDetector", "direction_of"]
+__all__ = ["DriftDetector"]
 
 _TESTS = ("page-hinkley", "adwin")
-_DIRECTIONS = ("max", "min")
 
-_BETTER_HIGH = re.compile(
-    r"(^|[^a-z])(acc|accuracy|auc|auroc|f1|precision|recall|r2|dice|iou|map)$", re.I
-)
-_BETTER_LOW = re.compile(
-    r"(^|[^a-z])(loss|error|mae|mse|rmse|perplexity|brier|wer)$", re.I
-)
+# What is spent grows with each round of any run.
+_GROWS_BY_ITSELF = "epsilon"
 
 _FEWEST_POINTS = 3
 _NOISE_VALUES = 21
@@ -43,9 +38,10 @@ class DriftDetector:
 
     Parameters
     ----------
-    metrics : mapping of str to {"max", "min"}, optional
-        What to watch, and whether more or less of it is better. By default every metric
-        whose name says so, such as ``val_loss`` and ``accuracy``.
+    metrics : mapping of str to {"max", "min"} or None, optional
+        What to watch, and whether more or less of it is better; None where the name
+        tells. By default every metric whose name does, such as ``val_loss`` and
+        ``accuracy``.
     test : {"page-hinkley", "adwin"}
         ADWIN needs hundreds of values, no tuning, and knows no baseline.
     baseline : mapping of str to float, optional
@@ -65,7 +61,7 @@ class DriftDetector:
         For an option out of its choices.
     """
 
-    metrics: Mapping[str, str] | None = None
+    metrics: Mapping[str, str | None] | None = None
     test: str = "page-hinkley"
     baseline: Mapping[str, float] | None = None
     slack: float = 0.02
@@ -76,12 +72,12 @@ class DriftDetector:
     def __post_init__(self) -> None:
         if self.test not in _TESTS:
             raise ValueError(f"test is one of {', '.join(_TESTS)}, not {self.test!r}")
-        for name, direction in (self.metrics or {}).items():
-            if direction not in _DIRECTIONS:
-                raise ValueError(
-                    f"metrics[{name!r}] is max or min, whichever is better, not "
-                    f"{direction!r}"
-                )
+        if self.metrics is not None:
+            directions = {
+                name: known_direction(name, direction, f"metrics[{name!r}]")
+                for name, direction in self.metrics.items()
+            }
+            object.__setattr__(self, "metrics", directions)
         if self.slack < 0 or self.threshold <= 0 or self.min_points < _FEWEST_POINTS:
             raise ValueError(
                 "slack is 0 or more, threshold above 0, and min_points 3 or more"
@@ -137,7 +133,7 @@ class DriftDetector:
     def _direction(self, name: str) -> str | None:
         if self.metrics is not None:
             return self.metrics.get(name)
-        return direction_of(name)
+        return None if _GROWS_BY_ITSELF in words_of(name) else direction_of(name)
 
     def _judge(
         self,
@@ -187,13 +183,6 @@ class DriftDetector:
             slack = max(self.slack * abs(level), 2 * noise)
             threshold = max(self.threshold * abs(level), 6 * noise)
             yield level - value, slack, threshold
-
-
-def direction_of(name: str) -> str | None:
-    """Tell by the name of a metric whether more or less is better; None if unknown."""
-    if _BETTER_LOW.search(name):
-        return "min"
-    return "max" if _BETTER_HIGH.search(name) else None
 
 
 def _best_so_far(values: Sequence[float]) -> list[float]:

@@ -46,7 +46,7 @@ def test_gc_shows_asks_and_removes(run_command):
 
 
 def test_gc_by_metric_and_age(run_command):
-    words = ("gc", "--keep-best", "1", "--metric", "accuracy", "--lowest")
+    words = ("gc", "--keep-best", "1", "--metric", "accuracy", "--mode", "min")
     planned = json.loads(run_command(*words, "--dry-run", "--format", "json").stdout)
     gone = [each["reference"] for each in planned["collection"]["versions"]]
     assert gone == ["digits:1.1.0", "digits:1.2.0", "digits:1.3.0"]

@@ -17,6 +17,7 @@ from flwr.serverapp.strategy import (
 
 from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.errors import InvalidNameError, StrategyError, WrapperOrderError
+from flwr_registry.strategy.options import RegistryOptions, options_from_run_config
 
 
 def start(strategy, rounds=2, **options):
@@ -140,6 +141,27 @@ def test_python_goes_before_the_run_configuration(database):
 def test_a_misspelt_key_is_named():
     with pytest.raises(ValueError, match=r"registry-modle.*registry-model"):
         RegistryStrategy.from_context(context(**{"registry-modle": "x"}), FedAvg())
+
+
+@pytest.mark.parametrize(
+    ("config", "direction"),
+    [
+        ({"registry-best-metric": "val_loss"}, "min"),
+        ({"registry-best-metric": "accuracy"}, "max"),
+        ({"registry-best-metric": "accuracy", "registry-best-mode": "min"}, "min"),
+        ({"registry-best-metric": "speed", "registry-best-mode": "max"}, "max"),
+    ],
+)
+def test_the_best_is_by_what_the_name_tells_or_the_user(config, direction):
+    options = RegistryOptions(**options_from_run_config(config))
+    assert options.best_mode == direction
+
+
+def test_a_best_metric_of_unknown_direction_is_refused_before_any_round():
+    with pytest.raises(ValueError, match=r"set best_mode \(registry-best-mode\) to"):
+        RegistryStrategy.from_context(
+            context(**{"registry-best-metric": "speed"}), FedAvg()
+        )
 
 
 def test_a_bad_value_in_the_run_configuration_is_named():

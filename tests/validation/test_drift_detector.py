@@ -5,7 +5,6 @@ import pytest
 
 from flwr_registry import DriftDetector
 from flwr_registry.records import DriftKind, DriftSeverity
-from flwr_registry.validation.drift_detector import direction_of
 
 
 def curve(rounds=30, noise=0.003, seed=0, **drops):
@@ -70,21 +69,10 @@ def test_only_what_has_a_known_direction_is_watched():
     assert finding.subject == "speed"
 
 
-@pytest.mark.parametrize(
-    ("name", "direction"),
-    [
-        ("accuracy", "max"),
-        ("val_acc", "max"),
-        ("eval-F1", "max"),
-        ("loss", "min"),
-        ("test_rmse", "min"),
-        ("glass", None),
-        ("num_examples", None),
-        ("epsilon", None),
-    ],
-)
-def test_names_tell_directions(name, direction):
-    assert direction_of(name) == direction
+def test_what_is_spent_in_each_round_is_no_drift():
+    spent = {number: {"epsilon": float(number)} for number in range(1, 20)}
+    assert DriftDetector().findings(spent) == []
+    assert DriftDetector(metrics={"epsilon": None}).findings(spent)
 
 
 def test_adwin_may_judge_long_runs():
@@ -101,7 +89,8 @@ def test_adwin_may_judge_long_runs():
     ("options", "problem"),
     [
         ({"test": "cusum"}, "page-hinkley, adwin"),
-        ({"metrics": {"a": "up"}}, "is max or min"),
+        ({"metrics": {"a": "up"}}, "is 'max' or 'min'"),
+        ({"metrics": {"speed": None}}, "does not tell"),
         ({"threshold": 0}, "threshold above 0"),
         ({"min_points": 2}, "min_points 3 or more"),
     ],

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
+from flwr_registry.metric_direction import Direction, known_direction
 from flwr_registry.records import ModelVersion
 from flwr_registry.registry.versions.metrics import searchable_metrics
 
@@ -70,20 +75,26 @@ class BetterThanProduction:
     Attributes
     ----------
     margin : float
-        By at least so much; with 0, by anything.
-    mode : {"max", "min"}
-        Whether more or less is better.
+        By at least so much, as decimal numbers are subtracted: 0.57 is better than 0.56
+        by 0.01. With 0, by anything.
+    mode : {"max", "min"}, optional
+        Whether more or less is better. By default the metric's name tells.
+
+    Raises
+    ------
+    ValueError
+        For a margin or mode that makes no sense; or without a mode, where the name does
+        not tell.
     """
 
     name: str
     margin: float = 0.0
-    mode: str = "max"
+    mode: Direction | None = None
 
     def __post_init__(self) -> None:
-        if self.mode not in {"max", "min"}:
-            raise ValueError(f"mode is 'max' or 'min', not {self.mode!r}")
-        if not self.margin >= 0:
-            raise ValueError(f"margin is at least 0, not {self.margin!r}")
+        object.__setattr__(self, "mode", known_direction(self.name, self.mode))
+        if not 0 <= self.margin < math.inf:
+            raise ValueError(f"margin is a number from 0 on, not {self.margin!r}")
 
     def refusal(
         self, candidate: ModelVersion, production: ModelVersion | None
@@ -97,13 +108,16 @@ class BetterThanProduction:
         known = _metrics_of(production)
         if self.name not in known:
             return _missing(self, production, self.name)
-        gain = mine[self.name] - known[self.name]
-        gain = gain if self.mode == "max" else -gain
-        if gain > 0 and gain >= self.margin:
+        mine_value, other = mine[self.name], known[self.name]
+        better, worse = (
+            (mine_value, other) if self.mode == "max" else (other, mine_value)
+        )
+        gain = Fraction(_decimal(better)) - Fraction(_decimal(worse))
+        if better > worse and gain >= Fraction(repr(float(self.margin))):
             return None
         return (
-            f"{self}: {self.name} is {mine[self.name]:g}, that of "
-            f"{production.reference} in production {known[self.name]:g}"
+            f"{self}: {self.name} is {_decimal(mine_value)}, that of "
+            f"{production.reference} in production {_decimal(other)}"
         )
 
 
@@ -153,9 +167,21 @@ def _compared(
     known = _metrics_of(version)
     if name not in known:
         return _missing(gate, version, name)
-    if at_least <= known[name] <= at_most:
+    written = _decimal(known[name])
+    if at_least <= known[name] <= at_most or at_least <= float(written) <= at_most:
         return None
-    return f"{gate}: {name} is {known[name]:g}"
+    return f"{gate}: {name} is {written}"
+
+
+def _decimal(value: float) -> str:
+    """Write a metric as the shortest decimal number that it stands for.
+
+    One that comes from a tensor of float32 stands for what float32 prints: 0.57, not
+    0.5699999928474426.
+    """
+    with np.errstate(over="ignore"):
+        narrow = np.float32(value)
+    return str(narrow) if float(narrow) == value else repr(float(value))
 
 
 def _metrics_of(version: ModelVersion) -> Mapping[str, float]:
