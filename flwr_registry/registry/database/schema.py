@@ -1,4 +1,4 @@
-"""The schema of a database: made through the migrations, checked when it is opened."""
+"""The schema of a database: made or migrated, and checked when it is opened."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from flwr_registry.registry.database.database import Database
 from flwr_registry.registry.database.engines import is_postgresql
 from flwr_registry.registry.database.locations import resolve_places
 from flwr_registry.registry.database.migrations import HEAD, REVISIONS
+from flwr_registry.registry.database.new_schema import create_schema
 from flwr_registry.registry.rows.registry_db import metadata
 
 __all__ = ["open_schema", "revision_of", "upgrade_database"]
@@ -55,9 +56,6 @@ def open_schema(database: Database, *, create: bool) -> None:
             "--registry URL or FLWR_REGISTRY_URL, or start a run that records into it"
         )
     _make_file(database)
-    # What takes a while to import must not count as the database's time.
-    import alembic.command  # noqa: F401
-
     database.write(partial(_create, place=database.place))
 
 
@@ -103,6 +101,9 @@ def revision_of(session: Session) -> str | None:
 def _upgraded(database: Database) -> tuple[str, str]:
     if _revision_or_missing(database) is None:
         raise DatabaseError(f"there is no registry at {database.place} to upgrade")
+    # What takes a while to import must not count as the database's time.
+    import alembic.command  # noqa: F401
+
     before = database.write(
         partial(_upgrade, place=database.place), timeout_seconds=_UPGRADE_SECONDS
     )
@@ -114,7 +115,7 @@ def _create(session: Session, *, place: str) -> None:
     revision = revision_of(session)
     if revision is None:
         _refuse_foreign_tables(session, place)
-        _migrate(session)
+        create_schema(session)
     elif revision != HEAD:
         raise _other_release(place, revision)
 

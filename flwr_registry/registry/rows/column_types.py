@@ -72,4 +72,4 @@ class Row(DeclarativeBase):
         list[str]: JSON(),
     }
 
-    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    id: Mapped[int] = mapped_column(Id, primary_key=True, sort_order=-1)
