@@ -67,8 +67,18 @@ def promote(
     epsilon_at_most: Annotated[
         float | None, typer.Option(help="Gate: privacy budget spent.")
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Pass over gates; the audit log tells so.")
+    skip_gates: Annotated[
+        bool,
+        typer.Option(
+            "--skip-gates", help="Whatever the gates say; the audit log tells it."
+        ),
+    ] = False,
+    allow_archived: Annotated[
+        bool,
+        typer.Option(
+            "--allow-archived",
+            help="Also one that was put aside, replaced or rolled back from.",
+        ),
     ] = False,
     reason: Reason = "",
     actor: Actor = None,
@@ -95,7 +105,8 @@ def promote(
             reference,
             expect=expect,
             gates=gates,
-            force=force,
+            skip_gates=skip_gates,
+            allow_archived=allow_archived,
             reason=reason,
             actor=actor,
         )

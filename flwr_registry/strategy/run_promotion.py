@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from flwr_registry.errors import (
+    InvalidStateError,
     ModelNotFoundError,
     NoProductionModelError,
     PromotionRefusedError,
@@ -49,7 +50,8 @@ def promote(
     Returns
     -------
     tuple of str
-        The gates that it did not pass; empty when it is in production now.
+        The gates that it did not pass, or what else speaks against it; empty when it is
+        in production now.
     """
     try:
         registry.promote(
@@ -60,6 +62,9 @@ def promote(
         )
     except PromotionRefusedError as error:
         return error.refusals
+    except InvalidStateError as error:
+        # A round that was trained again may be a version that was rolled back from.
+        return (str(error),)
     return ()
 
 

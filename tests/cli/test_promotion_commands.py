@@ -63,7 +63,26 @@ def test_a_gate_that_refuses_is_an_error_that_names_it(call):
     )
     assert "MetricAtLeast" in refused.stderr and "BetterThan" in refused.stderr
     assert refused.stdout == ""
-    call("promote", "digits:1.2.0", "--metric-at-least", "accuracy=0.75", "--force")
+    gate = ("--metric-at-least", "accuracy=0.75")
+    call("promote", "digits:1.2.0", *gate, "--skip-gates")
+    call("rollback", "digits")
+    refused = call("promote", "digits:1.2.0", *gate, "--skip-gates", code=1)
+    assert "rolled back from" in refused.stderr
+    assert "--allow-archived" in refused.stderr
+    call("promote", "digits:1.2.0", *gate, "--allow-archived", code=1)
+    call("promote", "digits:1.2.0", *gate, "--allow-archived", "--skip-gates")
+
+
+def test_a_metric_of_unknown_direction_asks_for_the_mode(call, place):
+    with ModelRegistry(place) as opened:
+        opened.register({"w": np.zeros(2)}, model="digits", metrics={"speed": 3.0})
+    words = ("promote", "digits", "--better-than-production", "speed")
+    asked = call(*words, code=2).stderr
+    assert "speed" in asked and "--mode" in asked
+    call(*words, "--mode", "min")
+    words = ("gc", "--keep-best", "1", "--metric", "speed", "--dry-run")
+    assert "--mode" in call(*words, code=2).stderr
+    call(*words, "--mode", "min")
 
 
 @pytest.mark.parametrize(

@@ -164,18 +164,18 @@ class RegistryMachine(RuleBasedStateMachine):
             or (above is not None and above.withdrawn),
         )
 
-    @rule(place=st.integers(0, 30), force=st.booleans())
-    def promote(self, place, force):
+    @rule(place=st.integers(0, 30), allowed=st.booleans())
+    def promote(self, place, allowed):
         known = self.chosen(place)
         archived = known.status is VersionStatus.ARCHIVED
         reference = self.reference(known.version)
         if known.version != self.model.production and (
-            known.unfit or (archived and not force)
+            known.unfit or (archived and not allowed)
         ):
             with pytest.raises(InvalidStateError):
-                self.registry.promote(reference, force=force)
+                self.registry.promote(reference, allow_archived=allowed)
             return
-        self.registry.promote(reference, force=force)
+        self.registry.promote(reference, allow_archived=allowed)
         if known.version != self.model.production:
             self.model.move(known.version)
             self.model.way_back.append(known.version)

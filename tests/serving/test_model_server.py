@@ -289,7 +289,7 @@ def test_under_load_no_request_fails_and_no_answer_is_mixed(registry, add, serve
 
     def govern():
         while not ended.is_set():
-            registry.promote(versions[1], force=True)
+            registry.promote(versions[1], allow_archived=True)
             time.sleep(0.1)
             registry.rollback("digits")
             time.sleep(0.1)

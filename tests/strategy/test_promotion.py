@@ -1,5 +1,6 @@
 """Rounds promote themselves, by gates that the user gave."""
 
+import numpy as np
 import pytest
 from federation.catalogue import find
 from federation.outcome import Play, play
@@ -10,6 +11,7 @@ from flwr_registry import (
     MetricAtLeast,
     RegistryStrategy,
 )
+from flwr_registry.strategy.run_promotion import promote
 
 BOTH = pytest.mark.parametrize("api", ["message", "legacy"])
 
@@ -72,3 +74,12 @@ def test_training_is_the_same_with_and_without(api, database, registry):
 def test_what_is_no_gate_is_refused_at_once(database):
     with pytest.raises(TypeError, match="MetricAtLeast"):
         run("message", database, ["accuracy"])
+
+
+def test_a_round_whose_version_was_rolled_back_from_is_refused_not_an_error(registry):
+    for value in (1, 2):
+        made = registry.register({"w": np.full(2, value)}, model="digits")
+        registry.promote(made.reference)
+    registry.rollback("digits")
+    (refusal,) = promote(registry, made, [FewestContributors(0)])
+    assert "rolled back from" in refusal

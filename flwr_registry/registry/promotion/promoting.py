@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from flwr_registry.errors import IntegrityError, InvalidStateError, StorageError
-from flwr_registry.records import ModelVersion, StoredObject
+from flwr_registry.records import ModelVersion, StoredObject, VersionStatus
 from flwr_registry.registry.audit_log import append_entry
 from flwr_registry.registry.promotion.gates import PromotionGate
 from flwr_registry.registry.promotion.production import move_production, production_row
@@ -38,7 +39,8 @@ class PromotionRequest:
     reference: str
     expect: str | None
     gates: Sequence[PromotionGate]
-    force: bool
+    skip_gates: bool
+    allow_archived: bool
     reason: str
     actor: str | None
 
@@ -61,7 +63,7 @@ def promote(storage: StorageBackend, request: PromotionRequest) -> Steps[ModelVe
         check_expected(version, expected)
         return version
     try:
-        check_promotable(version, force=request.force)
+        check_promotable(version, allow_archived=request.allow_archived)
         yield from verify_bytes(storage, version)
         return (
             yield from write(
@@ -122,8 +124,10 @@ def _promoted(
     production = version_record(current) if current is not None else None
     candidate = version_record(row)
     check_expected(production, expected)
-    check_promotable(candidate, force=request.force)
-    passed_over = check_gates(request.gates, candidate, production, force=request.force)
+    check_promotable(candidate, allow_archived=request.allow_archived)
+    refusals = check_gates(
+        request.gates, candidate, production, skip=request.skip_gates
+    )
     move_production(
         session,
         action="promote",
@@ -132,6 +136,15 @@ def _promoted(
         reverted=False,
         actor=actor,
         reason=request.reason,
-        details={"forced": passed_over or True} if request.force else None,
+        details=_passed_over(request, candidate, refusals),
     )
     return version_record(row)
+
+
+def _passed_over(
+    request: PromotionRequest, candidate: ModelVersion, refusals: Sequence[str]
+) -> dict[str, Any]:
+    """Tell the audit log which rules were passed over, and what these said."""
+    skipped = {"skipped_gates": list(refusals)} if request.skip_gates else {}
+    was_archived = candidate.status is VersionStatus.ARCHIVED
+    return {**skipped, "was_archived": True} if was_archived else skipped

@@ -38,8 +38,8 @@ def unfit_for_production(version: ModelVersion) -> str | None:
     return None
 
 
-def check_promotable(version: ModelVersion, *, force: bool) -> None:
-    """Let a candidate or active version through, by force also an archived one.
+def check_promotable(version: ModelVersion, *, allow_archived: bool) -> None:
+    """Let a candidate or active version through, an archived one only if allowed.
 
     Raises
     ------
@@ -49,10 +49,11 @@ def check_promotable(version: ModelVersion, *, force: bool) -> None:
     unfit = unfit_for_production(version)
     if unfit is not None:
         raise InvalidStateError(f"{unfit}: it cannot be promoted")
-    if version.status is VersionStatus.ARCHIVED and not force:
+    if version.status is VersionStatus.ARCHIVED and not allow_archived:
         raise InvalidStateError(
-            f"{version.reference} is archived: if it was in production before, roll "
-            "back to it; else force its promotion"
+            f"{version.reference} is archived: it was put aside, replaced or rolled "
+            "back from. If it was in production before, a rollback can go to it; else "
+            "promote it with allow_archived (--allow-archived)"
         )
 
 
@@ -82,17 +83,17 @@ def check_gates(
     candidate: ModelVersion,
     production: ModelVersion | None,
     *,
-    force: bool,
+    skip: bool,
 ) -> list[str]:
-    """Return what the gates object to, which only force passes over.
+    """Return what the gates object to, where they are skipped.
 
     Raises
     ------
     PromotionRefusedError
-        Without force, naming every gate that refuses.
+        Where they are not, naming every gate that refuses.
     """
     refusals = [said for gate in gates if (said := gate.refusal(candidate, production))]
-    if refusals and not force:
+    if refusals and not skip:
         raise PromotionRefusedError(
             f"{candidate.reference} is not promoted: {'; '.join(refusals)}",
             refusals=refusals,

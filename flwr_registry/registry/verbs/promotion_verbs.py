@@ -32,7 +32,8 @@ class PromotionVerbs(BlockingRegistry):
         *,
         expect: str | None = None,
         gates: Sequence[PromotionGate] = (),
-        force: bool = False,
+        skip_gates: bool = False,
+        allow_archived: bool = False,
         reason: str = "",
         actor: str | None = None,
     ) -> ModelVersion:
@@ -49,8 +50,11 @@ class PromotionVerbs(BlockingRegistry):
             nothing changes.
         gates : sequence of PromotionGate
             What the version must show.
-        force : bool
-            Pass over gates and over the archived state; the audit log tells so.
+        skip_gates : bool
+            Promote it whatever the gates say; the audit log tells what they said.
+        allow_archived : bool
+            Promote it also when it is archived, as what was put aside, replaced or
+            rolled back from is, if it passes the gates; the audit log tells so.
         reason : str
             Why, for history and audit log.
         actor : str, optional
@@ -67,7 +71,9 @@ class PromotionVerbs(BlockingRegistry):
         IntegrityError, StorageError
             When its bytes are damaged or gone.
         """
-        request = PromotionRequest(reference, expect, gates, force, reason, actor)
+        request = PromotionRequest(
+            reference, expect, gates, skip_gates, allow_archived, reason, actor
+        )
         return self._run(promote(self.storage, request))
 
     def rollback(
@@ -162,12 +168,15 @@ class AsyncPromotionVerbs(AwaitedRegistry):
         *,
         expect: str | None = None,
         gates: Sequence[PromotionGate] = (),
-        force: bool = False,
+        skip_gates: bool = False,
+        allow_archived: bool = False,
         reason: str = "",
         actor: str | None = None,
     ) -> ModelVersion:
         """Put a version into production; see `ModelRegistry.promote`."""
-        request = PromotionRequest(reference, expect, gates, force, reason, actor)
+        request = PromotionRequest(
+            reference, expect, gates, skip_gates, allow_archived, reason, actor
+        )
         return await self._run(promote(self.storage, request))
 
     async def rollback(

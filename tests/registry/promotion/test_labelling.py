@@ -69,7 +69,7 @@ def test_pins_and_archive(registry, add):
     assert registry.pin("digits").pinned
     assert not registry.unpin("digits").pinned
     assert registry.archive("digits:1.0.0").status is VersionStatus.ARCHIVED
-    registry.promote("digits:1.0.0", force=True)
+    registry.promote("digits:1.0.0", allow_archived=True)
     with pytest.raises(InvalidStateError, match="in production"):
         registry.archive("digits:1.0.0")
     add(2, errors=["NaN"])

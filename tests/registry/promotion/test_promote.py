@@ -1,5 +1,7 @@
 """Promotion is verified, atomic, idempotent and written down."""
 
+import json
+
 import pytest
 
 from flwr_registry import BetterThanProduction, MetricAtLeast
@@ -73,24 +75,55 @@ def test_damaged_bytes_never_go_into_production(registry, add, sql, kind):
     else:
         registry.storage.delete(broken.storage_path)
     with pytest.raises((IntegrityError, ObjectNotFoundError), match=r"1\.1\.0"):
-        registry.promote("digits:1.1.0", force=True)
+        registry.promote("digits:1.1.0", skip_gates=True)
     assert registry.production("digits") == kept
     assert actions(sql)[-1] == "promote_refused"
 
 
 def test_a_failed_version_is_never_promoted(registry, add):
     add(1, errors=["NaN"])
-    for force in (False, True):
+    for over in ({}, {"skip_gates": True}, {"allow_archived": True}):
         with pytest.raises(InvalidStateError, match="failed validation"):
-            registry.promote("digits:1.0.0", force=force)
+            registry.promote("digits:1.0.0", **over)
 
 
-def test_an_archived_version_needs_force_and_the_log_tells(registry, add):
+def last_details(sql):
+    (entry,) = sql("SELECT details FROM model_audit_logs ORDER BY id DESC LIMIT 1")
+    details = entry["details"]
+    return json.loads(details) if isinstance(details, str) else details
+
+
+def test_an_archived_version_is_promoted_only_if_that_is_allowed(registry, add, sql):
     add(1)
     registry.archive("digits:1.0.0", reason="old")
-    with pytest.raises(InvalidStateError, match="archived"):
-        registry.promote("digits:1.0.0")
-    assert registry.promote("digits:1.0.0", force=True).archived_at is None
+    for over in ({}, {"skip_gates": True}):
+        with pytest.raises(InvalidStateError, match=r"put aside.*--allow-archived"):
+            registry.promote("digits:1.0.0", **over)
+    promoted = registry.promote("digits:1.0.0", allow_archived=True)
+    assert promoted.archived_at is None
+    details = last_details(sql)
+    assert details["was_archived"] and "skipped_gates" not in details
+
+
+def test_what_was_rolled_back_from_comes_back_only_if_allowed_and_fit(
+    registry, add, sql
+):
+    add(1, metrics={"accuracy": 0.8}), add(2, metrics={"accuracy": 0.9})
+    registry.promote("digits:1.0.0"), registry.promote("digits:1.1.0")
+    registry.rollback("digits")
+    passing, failing = MetricAtLeast("accuracy", 0.85), MetricAtLeast("accuracy", 0.95)
+    with pytest.raises(InvalidStateError, match="rolled back from"):
+        registry.promote("digits:1.1.0", gates=[passing], skip_gates=True)
+    with pytest.raises(PromotionRefusedError):
+        registry.promote("digits:1.1.0", gates=[failing], allow_archived=True)
+    both = {"skip_gates": True, "allow_archived": True}
+    assert registry.promote("digits:1.1.0", gates=[failing], **both).is_production
+    details = last_details(sql)
+    assert details["was_archived"]
+    assert "0.95" in str(details["skipped_gates"])
+    registry.rollback("digits")
+    registry.promote("digits:1.1.0", gates=[passing], allow_archived=True)
+    assert "skipped_gates" not in last_details(sql)
 
 
 def test_withdrawn_and_removed_versions_are_never_promoted(registry, add, sql):
@@ -99,7 +132,7 @@ def test_withdrawn_and_removed_versions_are_never_promoted(registry, add, sql):
     sql("UPDATE model_versions SET bytes_removed_at = created_at WHERE id = 2")
     for version, said in (("1.0.0", "withdrawn"), ("1.1.0", "removed by retention")):
         with pytest.raises(InvalidStateError, match=said):
-            registry.promote(f"digits:{version}", force=True)
+            registry.promote(f"digits:{version}", allow_archived=True)
 
 
 def test_expectation_is_compared_and_set(registry, add):
@@ -114,7 +147,7 @@ def test_expectation_is_compared_and_set(registry, add):
         registry.promote("digits:1.2.0", expect="7.0.0")
 
 
-def test_all_gates_that_refuse_are_named_and_force_passes(registry, add, sql):
+def test_all_gates_that_refuse_are_named_and_can_be_skipped(registry, add, sql):
     add(1, metrics={"accuracy": 0.9})
     registry.promote("digits")
     add(2, metrics={"accuracy": 0.8})
@@ -123,9 +156,10 @@ def test_all_gates_that_refuse_are_named_and_force_passes(registry, add, sql):
         registry.promote("digits:1.1.0", gates=gates)
     assert len(raised.value.refusals) == 2
     assert registry.production("digits").version == "1.0.0"
-    assert registry.promote("digits:1.1.0", gates=gates, force=True).is_production
-    (entry,) = sql("SELECT details FROM model_audit_logs ORDER BY id DESC LIMIT 1")
-    assert "BetterThanProduction" in str(entry["details"])
+    assert registry.promote("digits:1.1.0", gates=gates, skip_gates=True).is_production
+    details = last_details(sql)
+    assert "BetterThanProduction" in str(details["skipped_gates"])
+    assert "was_archived" not in details
 
 
 def test_models_do_not_touch_each_other(registry, add):

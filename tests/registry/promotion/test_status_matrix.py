@@ -8,7 +8,9 @@ DONE = None
 NEVER = InvalidStateError
 OPERATIONS = {
     "promote": lambda registry, version: registry.promote(version),
-    "force": lambda registry, version: registry.promote(version, force=True),
+    "promote archived": lambda registry, version: registry.promote(
+        version, allow_archived=True
+    ),
     "roll back": lambda registry, version: registry.rollback("digits", to=version),
     "archive": lambda registry, version: registry.archive(version),
     "alias": lambda registry, version: registry.set_alias("digits", "mine", version),

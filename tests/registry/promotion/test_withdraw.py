@@ -40,7 +40,7 @@ def test_nothing_affected_is_or_comes_into_production(registry, line):
         registry.production("digits")
     for number in ("1.1.0", "1.2.0", "1.3.0"):
         with pytest.raises(InvalidStateError, match="withdrawn"):
-            registry.promote(f"digits:{number}", force=True)
+            registry.promote(f"digits:{number}", allow_archived=True)
     assert registry.history("digits")[0].action == "withdraw"
     assert registry.rollback("digits").version == "1.0.0"
     registry.load("digits:1.3.0")
