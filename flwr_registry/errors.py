@@ -31,6 +31,7 @@
     ├── WriteTimeoutError           training waited long enough for what is written
     ├── StorageError                the storage refused or failed
     │   ├── ObjectNotFoundError     nothing is stored under the key
+    │   ├── ObjectUnreadableError   what is stored there may not be read
     │   └── StorageTimeoutError     the storage did not answer in time
     ├── DatabaseError               the database refused or failed
     │   ├── DatabaseTimeoutError    the database did not answer in time
@@ -65,6 +66,7 @@ __all__ = [
     "NoProductionModelError",
     "NodeNotFoundError",
     "ObjectNotFoundError",
+    "ObjectUnreadableError",
     "PredictionError",
     "PromotionConflictError",
     "PromotionRefusedError",
@@ -338,6 +340,10 @@ class StorageError(RegistryError):
 
 class ObjectNotFoundError(StorageError):
     """Nothing is stored under the key."""
+
+
+class ObjectUnreadableError(StorageError):
+    """An object is there, and whoever asks may not read it."""
 
 
 class StorageTimeoutError(StorageError):

@@ -15,6 +15,11 @@ from flwr_registry.checkpointing.checkpoint_scheduler import (
     RoundEnd,
 )
 from flwr_registry.checkpointing.finished_round import FinishedRound
+from flwr_registry.checkpointing.found_manifests import (
+    FoundManifest,
+    each_manifest,
+    manifests_of,
+)
 from flwr_registry.checkpointing.lease_store import LeaseStore, newest_lease, newest_of
 from flwr_registry.checkpointing.measured import (
     flat_metrics,
@@ -42,6 +47,7 @@ __all__ = [
     "EveryNRounds",
     "EverySeconds",
     "FinishedRound",
+    "FoundManifest",
     "LeaseStore",
     "Manifest",
     "OnImprovement",
@@ -49,8 +55,10 @@ __all__ = [
     "RunLease",
     "StorageLeases",
     "capture_random_state",
+    "each_manifest",
     "flat_metrics",
     "latest_run_folder",
+    "manifests_of",
     "new_run_folder",
     "newest_lease",
     "newest_of",

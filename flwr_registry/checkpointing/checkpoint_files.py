@@ -13,12 +13,16 @@ from flwr_registry.records import StoredObject
 from flwr_registry.storage import BytesContent, StorageBackend, digest_of
 from flwr_registry.weights import load_verified
 
-__all__ = ["CheckpointFiles", "Listing"]
+__all__ = ["STATE", "WEIGHTS", "CheckpointFiles", "Listing"]
 
 _COMMITTED = "COMMITTED"
 _INTERIM = "INTERIM"
 _PINNED = "PINNED"
-_ROUND = re.compile(r"round_(\d{6,})/(.*)")
+_MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+STATE = "state.safetensors"
+_OWN = {_COMMITTED, _INTERIM, _PINNED, _MANIFEST, WEIGHTS, STATE}
+_ROUND = re.compile(r"round_([0-9]{6}|[1-9][0-9]{6,})/(.*)")
 _MAX_MARKER_BYTES = 4096
 _MAX_MANIFEST_BYTES = 1024**3
 
@@ -68,7 +72,7 @@ class CheckpointFiles:
         rounds = set()
         for key in self._storage.list(self._folder):
             parts = _ROUND.fullmatch(key.removeprefix(f"{self._folder}/"))
-            if parts is not None:
+            if parts is not None and parts[2] in _OWN:
                 rounds.add(int(parts[1]))
                 found.setdefault(parts[2], set()).add(int(parts[1]))
         committed = found.get(_COMMITTED, set())
@@ -88,7 +92,7 @@ class CheckpointFiles:
             self._mark(f"{folder}/{_INTERIM}")
         else:
             self._storage.delete(f"{folder}/{_INTERIM}")
-        self._storage.save(f"{folder}/manifest.json", BytesContent(manifest))
+        self._storage.save(f"{folder}/{_MANIFEST}", BytesContent(manifest))
 
     def commit(self, server_round: int, manifest: bytes) -> None:
         """Write the marker that makes the checkpoint with this manifest exist."""
@@ -134,7 +138,7 @@ class CheckpointFiles:
                 sound = False
         if not sound:
             raise CheckpointError(f"the marker of {folder} is damaged")
-        manifest = StoredObject(f"{folder}/manifest.json", size, sha256)
+        manifest = StoredObject(f"{folder}/{_MANIFEST}", size, sha256)
         return load_verified(self._storage, manifest)
 
     def remove(self, rounds: Collection[int]) -> None:
@@ -145,7 +149,10 @@ class CheckpointFiles:
                 self._storage.delete(key)
 
     def _keys(self, server_round: int) -> Iterable[str]:
-        return list(self._storage.list(self.folder(server_round)))
+        folder = self.folder(server_round)
+        # What others put there stays theirs.
+        own = {f"{folder}/{name}" for name in _OWN}
+        return [key for key in self._storage.list(folder) if key in own]
 
     def _mark(self, key: str) -> None:
         self._storage.save(key, BytesContent(b""))

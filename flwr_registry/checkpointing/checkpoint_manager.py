@@ -17,7 +17,11 @@ from flwr_registry.checkpointing.checkpoint import (
     read_manifest,
     write_manifest,
 )
-from flwr_registry.checkpointing.checkpoint_files import CheckpointFiles
+from flwr_registry.checkpointing.checkpoint_files import (
+    STATE,
+    WEIGHTS,
+    CheckpointFiles,
+)
 from flwr_registry.checkpointing.measured import trusted_metrics
 from flwr_registry.checkpointing.run_folders import ROOT
 from flwr_registry.errors import (
@@ -109,11 +113,11 @@ class CheckpointManager:
         # Only now: what cannot be saved must not cost the checkpoint that is there.
         self._files.withdraw(content.server_round)
         if isinstance(weights, Weights):
-            key = f"{folder}/weights.safetensors"
+            key = f"{folder}/{WEIGHTS}"
             weights = save_weights(self._storage, key, weights)
         arrays = None
         if state:
-            arrays = save_weights(self._storage, f"{folder}/state.safetensors", state)
+            arrays = save_weights(self._storage, f"{folder}/{STATE}", state)
         manifest = write_manifest(fields, weights, arrays)
         self._files.write_manifest(content.server_round, manifest, interim=interim)
         self._guard()

@@ -59,8 +59,25 @@ def run_folders(storage: StorageBackend, name: str | None = None) -> list[str]:
     """List the starts of an experiment, oldest first; of all, by name, without one."""
     if name is not None:
         return [_numbered(name, start) for start in _starts(storage, name)]
-    names = {key.split("/")[1].partition("~")[0] for key in storage.list(ROOT)}
-    return [folder for each in sorted(names) for folder in run_folders(storage, each)]
+    names = {key.split("/")[1] for key in storage.list(ROOT) if key.count("/") > 1}
+    runs: dict[str, set[int]] = {}
+    for folder in filter(_is_folder, names):
+        run, _, start = folder.partition("~")
+        runs.setdefault(run, set()).add(int(start or 1))
+    return [
+        _numbered(run, start)
+        for run, starts in sorted(runs.items())
+        for start in sorted(starts)
+    ]
+
+
+def _is_folder(name: str) -> bool:
+    """Tell the folders of runs from what others put beside them."""
+    try:
+        folder_of(name)
+    except InvalidNameError:
+        return False
+    return True
 
 
 def _numbered(name: str, start: int) -> str:

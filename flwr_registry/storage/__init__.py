@@ -9,6 +9,11 @@ from flwr_registry.storage.bounded_storage import (
 )
 from flwr_registry.storage.deadlines import running_deadline
 from flwr_registry.storage.fsspec_storage import FsspecStorageBackend
+from flwr_registry.storage.listed_files import (
+    InspectedStorage,
+    ListedFile,
+    listed_files,
+)
 from flwr_registry.storage.local_storage import LocalStorageBackend
 from flwr_registry.storage.sliced_digest import SlicedDigest
 from flwr_registry.storage.storage_backend import (
@@ -19,6 +24,7 @@ from flwr_registry.storage.storage_backend import (
     StorageBackend,
     SweepingStorage,
     digest_of,
+    is_key,
 )
 from flwr_registry.storage.storage_urls import storage_from_url
 
@@ -32,6 +38,8 @@ __all__ = [
     "ConditionalStorage",
     "Content",
     "FsspecStorageBackend",
+    "InspectedStorage",
+    "ListedFile",
     "LocalStorageBackend",
     "S3StorageBackend",
     "SlicedDigest",
@@ -39,6 +47,8 @@ __all__ = [
     "SweepingStorage",
     "bounded_storage",
     "digest_of",
+    "is_key",
+    "listed_files",
     "running_deadline",
     "storage_from_url",
     "unbounded_storage",

@@ -16,6 +16,7 @@ from flwr_registry.storage.deadlines import (
     checked_timeout,
     timed_out,
 )
+from flwr_registry.storage.listed_files import InspectedStorage, ListedFile
 from flwr_registry.storage.operation_threads import OperationThreads
 from flwr_registry.storage.private_random import give_own_generators
 from flwr_registry.storage.storage_backend import (
@@ -107,14 +108,19 @@ class BoundedStorage:
 
     def list(self, prefix: str) -> Iterator[str]:
         """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
+        return self._listed(prefix, self._storage.list)
+
+    def _listed(
+        self, prefix: str, listing: Callable[[str], Iterator[Result]]
+    ) -> Iterator[Result]:
         deadline = Deadline(self._timeout_seconds)
 
-        def found() -> list[str]:
-            keys = []
-            for key in self._storage.list(prefix):
-                keys.append(key)
+        def found() -> list[Result]:
+            all_found = []
+            for each in listing(prefix):
+                all_found.append(each)
                 deadline.allow_bytes(_KEY_BYTES)
-            return keys
+            return all_found
 
         return iter(self._bounded("list", prefix, found, deadline))
 
@@ -151,9 +157,16 @@ class _BoundedConditional(BoundedStorage):
         return self._bounded("create", key, work, deadline)
 
 
+class _BoundedInspected(BoundedStorage):
+    def inspect(self, prefix: str) -> Iterator[ListedFile]:
+        """Give each file below the folder `prefix`, sorted by name; opens none."""
+        return self._listed(prefix, cast(InspectedStorage, self._storage).inspect)
+
+
 # What a storage may be able to do beside the rest, and what bounds that.
 _ABILITIES: dict[Any, type[BoundedStorage]] = {
     ConditionalStorage: _BoundedConditional,
+    InspectedStorage: _BoundedInspected,
     SweepingStorage: _BoundedSweeping,
 }
 

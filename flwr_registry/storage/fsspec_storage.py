@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,13 +14,19 @@ import fsspec
 from fsspec.asyn import AsyncFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from flwr_registry.errors import ObjectNotFoundError, RegistryError, StorageError
+from flwr_registry.errors import (
+    ObjectNotFoundError,
+    ObjectUnreadableError,
+    RegistryError,
+    StorageError,
+)
 from flwr_registry.records import StoredObject
 from flwr_registry.storage.deadlines import (
     GivenUpError,
     running_deadline,
     timed_out,
 )
+from flwr_registry.storage.listed_files import ListedFile
 from flwr_registry.storage.private_random import give_own_generators
 from flwr_registry.storage.storage_backend import (
     DIGEST,
@@ -34,6 +42,17 @@ _WHOLE_ON_CLOSE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss"
 # Those whose drivers make a file only where there is none.
 _CREATES = {*_WHOLE_ON_CLOSE, "memory"}
 _READ_BYTES = 4 * 1024 * 1024
+_READING = {"open", "load", "read"}
+# What drivers call the time of the last writing; a new object is also a created one.
+_TIMES = (
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "modified",
+    "updated",
+    "created",
+    "creation_time",
+)
 
 
 class FsspecStorageBackend:
@@ -138,18 +157,30 @@ class FsspecStorageBackend:
             return bool(self._fs.isfile(self._path(check_key(key))))
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
+        """Names of all files below the folder `prefix`, sorted; all with ``""``."""
+        return (key for key, _ in self._all_below(prefix))
+
+    def inspect(self, prefix: str) -> Iterator[ListedFile]:
+        """Give each file below the folder `prefix`, sorted by name; opens none."""
+        return (_listed(key, found) for key, found in self._all_below(prefix))
+
+    def _all_below(self, prefix: str) -> Sequence[tuple[str, Mapping[str, Any]]]:
+        """Give name and description of each file below a folder, sorted."""
         folder = self._path(check_key(prefix)) if prefix else self._root
         with translated("list", prefix, self.url):
-            paths = sorted(self._found(folder)) if self._fs.isdir(folder) else []
+            is_folder = self._fs.isdir(folder)
+            found = list(self._found(folder)) if is_folder else []
         start = len(self._root) + 1
-        keys = (path[start:] for path in paths)
-        return (key for key in keys if not _is_temporary(key))
+        named = [(path[start:], described) for path, described in found]
+        return sorted(
+            (each for each in named if not _is_temporary(each[0])),
+            key=lambda each: each[0],
+        )
 
-    def _found(self, folder: str) -> Iterator[str]:
-        """Give the paths of all files below a folder."""
+    def _found(self, folder: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Give the paths of all files below a folder, with what is told of them."""
         if not _goes_through_folders(self._fs):
-            yield from self._fs.find(folder)
+            yield from self._fs.find(folder, detail=True).items()
             return
         # fsspec would leave out each folder that it cannot read, and say nothing.
         left = [folder]
@@ -159,7 +190,7 @@ class FsspecStorageBackend:
                 for each in self._fs.ls(place, detail=True):
                     path = each["name"].rstrip("/")
                     if each["type"] != "directory":
-                        yield path
+                        yield path, each
                     elif path != place:
                         left.append(path)
 
@@ -202,7 +233,46 @@ def translated(verb: str, key: str, place: str) -> Iterator[None]:
         raise ObjectNotFoundError(f"{thing} does not exist", key=key) from error
     except Exception as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise StorageError(f"cannot {verb} {thing}: {reason}", key=key) from error
+        told = f"cannot {verb} {thing}: {reason}"
+        if key and verb in _READING and _is_no_file(error):
+            raise ObjectNotFoundError(f"{told}; no object is there", key=key) from error
+        if key and verb in _READING and isinstance(error, PermissionError):
+            raise ObjectUnreadableError(told, key=key) from error
+        raise StorageError(told, key=key) from error
+
+
+def _is_no_file(error: Exception) -> bool:
+    """Tell whether a folder lies in an object's place, or a file in its folder's."""
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return True
+    # fsspec's memory calls a file in a folder's place one that exists.
+    no_file = IsADirectoryError | NotADirectoryError | FileExistsError
+    return isinstance(error, no_file)
+
+
+def _listed(key: str, described: Mapping[str, Any]) -> ListedFile:
+    size = described.get("size")
+    return ListedFile(
+        key,
+        size if isinstance(size, int) else 0,
+        _written_at(described),
+        bool(described.get("islink")) or described.get("type") == "link",
+    )
+
+
+def _written_at(described: Mapping[str, Any]) -> datetime | None:
+    """Read when a file was written, which each driver calls otherwise."""
+    told = next((described[name] for name in _TIMES if described.get(name)), None)
+    try:
+        if isinstance(told, str):
+            told = datetime.fromisoformat(told)
+        elif isinstance(told, int | float):
+            told = datetime.fromtimestamp(told, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+    if not isinstance(told, datetime):
+        return None
+    return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
 
 
 def _goes_through_folders(file_system: Any) -> bool:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from flwr_registry.records import StoredObject
 from flwr_registry.storage.fsspec_storage import (
     FsspecStorageBackend,
     translated,
 )
+from flwr_registry.storage.listed_files import ListedFile
 from flwr_registry.storage.storage_backend import (
     Content,
     check_key,
@@ -29,6 +33,20 @@ _FEW_BYTES = 256 * 1024
 _NO_DIGEST = "0" * 64
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _TEMPORARY = ".tmp"
+_FOLDER_ATTEMPTS = 10
+
+
+class _Found(NamedTuple):
+    """A file or a link below the root.
+
+    It is `linked` when it is a link or lies behind one, and `is_followed` when what it
+    leads to is looked through as well.
+    """
+
+    key: str
+    entry: os.DirEntry[str]
+    linked: bool
+    is_followed: bool
 
 
 class LocalStorageBackend(FsspecStorageBackend):
@@ -80,24 +98,33 @@ class LocalStorageBackend(FsspecStorageBackend):
     def delete(self, key: str) -> None:
         """Remove an object, and folders that it leaves empty."""
         path = self._folder / check_key(key)
-        with translated("delete", key, self.url):
-            if not path.exists():
+        # Another process may remove the same object, and its folder, meanwhile.
+        with (
+            translated("delete", key, self.url),
+            suppress(FileNotFoundError, NotADirectoryError),
+        ):
+            if path.is_dir() and not path.is_symlink():
                 return
             path.unlink()
             _flush_folder(path.parent)
         self._remove_empty(path.parent)
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
-        folder = self._folder / check_key(prefix) if prefix else self._folder
-        keys = []
+        """Names of all files below the folder `prefix`, sorted; all with ``""``."""
         with translated("list", prefix, self.url):
-            places = os.walk(folder, onerror=_raise_unless_gone, followlinks=True)
-            for place, _, names in places:
-                below = Path(place).relative_to(self._folder).as_posix()
-                start = "" if below == "." else f"{below}/"
-                keys += [start + name for name in names if not name.startswith(".")]
-        return iter(sorted(keys))
+            found = self._entries(prefix)
+            return iter(sorted(each.key for each in found if not each.is_followed))
+
+    def inspect(self, prefix: str) -> Iterator[ListedFile]:
+        """Give each file below the folder `prefix`, sorted by name; opens none."""
+        found = []
+        with translated("list", prefix, self.url):
+            for each in self._entries(prefix):
+                with suppress(FileNotFoundError):  # another process removed it
+                    told = each.entry.stat(follow_symlinks=False)
+                    at = datetime.fromtimestamp(told.st_mtime, UTC)
+                    found.append(ListedFile(each.key, told.st_size, at, each.linked))
+        return iter(sorted(found, key=lambda each: each.key))
 
     def sweep_unfinished(self, max_age_seconds: float) -> int:
         """Remove temporary files that killed processes left; return their bytes."""
@@ -105,11 +132,36 @@ class LocalStorageBackend(FsspecStorageBackend):
         with translated("sweep", "", self.url):
             for path in self._folder.rglob(f".*{_TEMPORARY}"):
                 with suppress(FileNotFoundError):
-                    found = path.stat()
-                    if found.st_mtime < limit:
+                    found = path.lstat()
+                    if stat.S_ISREG(found.st_mode) and found.st_mtime < limit:
                         path.unlink()
                         freed += found.st_size
         return freed
+
+    def _entries(self, prefix: str) -> Iterator[_Found]:
+        """Find each file and link below a folder.
+
+        Links to folders are followed, since a model may lie on another disk; but not
+        back to where they are, nor to where another link led.
+        """
+        followed: set[str] = set()
+        left = [(self._folder / check_key(prefix) if prefix else self._folder, False)]
+        while left:
+            place, is_behind_link = left.pop()
+            for entry in _entries_of(place):
+                linked = is_behind_link or (
+                    entry.is_symlink() and place != self._folder
+                )
+                target = None
+                if entry.is_symlink():
+                    target = _new_target(entry, place, followed)
+                    followed |= {target} if target else set()
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if target or is_folder:
+                    left.append((Path(entry.path), linked))
+                if not is_folder and not entry.name.startswith("."):
+                    key = Path(entry.path).relative_to(self._folder).as_posix()
+                    yield _Found(key, entry, linked, target is not None)
 
     def _remove_empty(self, folder: Path) -> None:
         with suppress(OSError):
@@ -130,10 +182,24 @@ def _link(made: Path, path: Path) -> None:
         os.replace(made, path)
 
 
-def _raise_unless_gone(error: OSError) -> None:
-    """Raise what keeps a folder from being listed, but that another has removed it."""
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise error
+def _entries_of(folder: Path) -> list[os.DirEntry[str]]:
+    """List a folder; one that another process removed is empty."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _new_target(
+    link: os.DirEntry[str], place: Path, followed: Collection[str]
+) -> str | None:
+    """Return the folder that a link leads to, unless that is on the way, or known."""
+    target = os.path.realpath(link.path)
+    if not os.path.isdir(target) or target in followed:
+        return None
+    on_the_way = os.path.join(os.path.realpath(place), "")
+    return None if on_the_way.startswith(os.path.join(target, "")) else target
 
 
 def _write_durably(path: Path, content: Content) -> str:
@@ -163,13 +229,13 @@ def _write(path: Path, content: Content) -> None:
 
 def _create(path: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    for _ in range(_FOLDER_ATTEMPTS):
+        # Another process may remove the folder while it is still empty.
+        with suppress(FileNotFoundError):
+            _make_folder(path.parent)
+            return os.open(path, flags, 0o666)
     _make_folder(path.parent)
-    try:
-        return os.open(path, flags, 0o666)
-    except FileNotFoundError:
-        # Another process removed the folder while it was still empty.
-        _make_folder(path.parent)
-        return os.open(path, flags, 0o666)
+    return os.open(path, flags, 0o666)
 
 
 def _make_folder(folder: Path) -> None:

@@ -16,6 +16,7 @@ from flwr_registry.storage.deadlines import (
     timed_out,
 )
 from flwr_registry.storage.fsspec_storage import FsspecStorageBackend, translated
+from flwr_registry.storage.listed_files import ListedFile
 from flwr_registry.storage.s3_parts import Part, parts_of
 from flwr_registry.storage.s3_reader import S3Reader
 from flwr_registry.storage.s3_requests import S3Requests
@@ -164,14 +165,21 @@ class S3StorageBackend(FsspecStorageBackend):
         return True
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
+        """Names of all files below the folder `prefix`, sorted; all with ``""``."""
+        return (each.key for each in self.inspect(prefix))
+
+    def inspect(self, prefix: str) -> Iterator[ListedFile]:
+        """Give each object below the folder `prefix`, sorted by name; opens none."""
         folder = self._path(check_key(prefix)) if prefix else self._root
         bucket, _, below = f"{folder}/".partition("/")
         with translated("list", prefix, self.url):
-            names = list(self._names(bucket, below))
+            objects = list(self._objects(bucket, below))
         start = len(self._root.partition("/")[2]) + 1 if "/" in self._root else 0
-        keys = sorted(name[start:] for name in names)
-        return (key for key in keys if _is_shown(key))
+        found = (
+            ListedFile(each["Key"][start:], each["Size"], each["LastModified"])
+            for each in sorted(objects, key=lambda each: str(each["Key"]))
+        )
+        return (each for each in found if _is_shown(each.key))
 
     def sweep_unfinished(self, max_age_seconds: float) -> int:
         """Abort uploads that killed processes left; return their bytes."""
@@ -193,8 +201,8 @@ class S3StorageBackend(FsspecStorageBackend):
                 freed += sum(part["Size"] for part in parts)
         return freed
 
-    def _names(self, bucket: str, prefix: str) -> Iterator[str]:
-        """Give the names of all objects of a bucket that begin with a prefix."""
+    def _objects(self, bucket: str, prefix: str) -> Iterator[dict[str, Any]]:
+        """Describe all objects of a bucket whose names begin with a prefix."""
         deadline = self._requests.deadline()
         page = {"Bucket": bucket, "Prefix": prefix}
         while True:
@@ -203,7 +211,7 @@ class S3StorageBackend(FsspecStorageBackend):
             except FileNotFoundError as error:
                 # A bucket that is not there is no empty one.
                 raise StorageError(f"{self.url} does not exist: {error}") from error
-            yield from (each["Key"] for each in found.get("Contents", ()))
+            yield from found.get("Contents", ())
             if not found.get("IsTruncated"):
                 return
             page["ContinuationToken"] = found["NextContinuationToken"]

@@ -21,6 +21,7 @@ __all__ = [
     "check_key",
     "complete_key",
     "digest_of",
+    "is_key",
 ]
 
 DIGEST = "{digest}"
@@ -107,7 +108,11 @@ class StorageBackend(Protocol):
         """Tell whether an object is stored under the key."""
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Keys of all objects below the folder `prefix`, sorted; all with ``""``."""
+        """Names of all files below the folder `prefix`, sorted; all with ``""``.
+
+        Those that were saved here are keys. What others put there is listed as well,
+        under names that `is_key` may refuse.
+        """
 
 
 @runtime_checkable
@@ -152,11 +157,16 @@ def check_key(key: str) -> str:
         For anything but parts of ``A-Z a-z 0-9 . _ ~ -`` joined by ``/``: no absolute
         path, no empty part, no leading dot, no ``..``.
     """
-    parts = key.split("/") if isinstance(key, str) else []
-    sound = all(_PART.fullmatch(part) and ".." not in part for part in parts)
-    if not parts or not sound or len(key) > _MAX_KEY_CHARACTERS:
+    if not is_key(key):
         raise InvalidNameError(f"{key!r} is no storage key")
     return key
+
+
+def is_key(name: str) -> bool:
+    """Tell whether something can be saved under a name."""
+    parts = name.split("/") if isinstance(name, str) else [""]
+    sound = all(_PART.fullmatch(part) and ".." not in part for part in parts)
+    return sound and len(name) <= _MAX_KEY_CHARACTERS
 
 
 def complete_key(key: str, sha256: str) -> str:

@@ -11,11 +11,10 @@ from flwr_registry.checkpointing import (
     CheckpointContent,
     CheckpointManager,
     latest_run_folder,
+    manifests_of,
     run_folders,
 )
 from flwr_registry.errors import (
-    CheckpointError,
-    IntegrityError,
     ObjectNotFoundError,
     RegistryError,
     ResumeError,
@@ -133,7 +132,7 @@ def _newest(
 ) -> ResumePoint | None:
     foreign = None
     for folder in reversed(run_folders(storage, run)):
-        content = _newest_content(CheckpointManager(storage, folder))
+        content = _newest_content(storage, folder)
         if content is None or is_ours(content):
             return _newest_in(storage, folder, run)
         foreign = foreign or content
@@ -142,13 +141,11 @@ def _newest(
     return None
 
 
-def _newest_content(manager: CheckpointManager) -> CheckpointContent | None:
+def _newest_content(storage: StorageBackend, folder: str) -> CheckpointContent | None:
     """Return what the newest readable checkpoint tells of itself."""
-    for server_round in reversed(manager.rounds()):
-        try:
-            return manager.manifest_of(server_round).content
-        except (CheckpointError, IntegrityError, ObjectNotFoundError):
-            continue
+    for found in manifests_of(storage, folder):
+        if found.manifest is not None:
+            return found.manifest.content
     return None
 
 
@@ -203,12 +200,14 @@ def _place_of(storage: StorageBackend, run: str, wanted: str) -> tuple[str, int]
         return found["folder"], int(found["round"])
     known = []
     for folder in reversed(run_folders(storage, run)):
-        manager = CheckpointManager(storage, folder)
-        for server_round in reversed(manager.rounds()):
-            content = manager.manifest_of(server_round).content
+        for each in manifests_of(storage, folder):
+            if each.manifest is None:
+                known.append(f"{each} (it cannot be read: {each.error})")
+                continue
+            content = each.manifest.content
             if wanted in _names_of(content.model, content.version):
-                return folder, server_round
-            known.append(f"{folder}/{server_round} ({content.version or 'no version'})")
+                return folder, each.server_round
+            known.append(f"{each} ({content.version or 'no version'})")
     raise ResumeError(
         f"no checkpoint of run {run} in {storage.url} holds {wanted}; there are "
         f"{', '.join(known) or 'none'}. Give one of them, or use it as initial= to "

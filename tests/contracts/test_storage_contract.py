@@ -1,9 +1,11 @@
 """What every storage promises, checked on each of them."""
 
 import hashlib
+import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from uuid import uuid4
 
@@ -15,10 +17,12 @@ from flwr_registry.storage import (
     BytesContent,
     ConditionalStorage,
     FsspecStorageBackend,
+    InspectedStorage,
     LocalStorageBackend,
     S3StorageBackend,
     StorageBackend,
     bounded_storage,
+    listed_files,
     unbounded_storage,
 )
 from flwr_registry.storage.storage_backend import digest_of
@@ -244,4 +248,89 @@ def test_hostile_keys_are_refused(storage, key):
     ):
         with pytest.raises(InvalidNameError):
             use()
+    assert list(storage.list("")) == []
+
+
+FOREIGN = ["models/my notes.txt", "models/digits/~$a", "checkpoints/ä/x", "models/1/.x"]
+
+
+def put(storage, name):
+    """Put a file beside the storage's back."""
+    plain = unbounded_storage(storage)
+    path = f"{plain._root}/{name}"
+    if isinstance(plain, S3StorageBackend):
+        plain._call("put_object", **plain._place(name), Body=b"1234")
+        return
+    if isinstance(plain, LocalStorageBackend):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    plain._fs.pipe_file(path, b"1234")
+
+
+def test_what_others_put_there_is_listed_and_never_touched(storage):
+    storage.save("models/digits/1.0.0/a.bin", BytesContent(b"x"))
+    for name in FOREIGN:
+        put(storage, name)
+    shown = sorted([*FOREIGN[:3], "models/digits/1.0.0/a.bin"])
+    assert list(storage.list("")) == shown
+    found = {each.key: each for each in listed_files(storage, "")}
+    assert list(found) == shown
+    assert [each.key for each in found.values() if not each.is_foreign] == [
+        "models/digits/1.0.0/a.bin"
+    ]
+    for name in FOREIGN:
+        with pytest.raises(InvalidNameError):
+            storage.delete(name)
+
+
+def test_files_are_listed_with_length_and_age(storage):
+    begin = datetime.now(UTC)
+    storage.save("folder/a", BytesContent(b"12345"))
+    storage.save("folder/b", BytesContent(b""))
+    put(storage, "folder/c")
+    assert isinstance(storage, InspectedStorage)
+    found = list(storage.inspect("folder"))
+    assert [(each.key, each.size_bytes) for each in found] == [
+        ("folder/a", 5),
+        ("folder/b", 0),
+        ("folder/c", 4),
+    ]
+    for each in found:
+        assert abs(each.written_at - begin) < timedelta(minutes=5)
+    assert list(storage.inspect("nothing")) == []
+
+
+def test_a_folder_in_an_objects_place_is_no_object(storage):
+    put(storage, "folder/a/b")
+    assert not storage.exists("folder/a")
+    for read in (storage.load, storage.open):
+        with pytest.raises(ObjectNotFoundError):
+            read("folder/a")
+    storage.delete("folder/a")
+    assert list(storage.list("")) == ["folder/a/b"]
+
+
+def test_a_file_in_a_folders_place_holds_no_object(storage):
+    put(storage, "folder/a")
+    assert not storage.exists("folder/a/b")
+    for read in (storage.load, storage.open):
+        with pytest.raises(ObjectNotFoundError):
+            read("folder/a/b")
+    storage.delete("folder/a/b")
+    assert list(storage.list("folder/a")) in ([], ["folder/a"])
+    assert storage.exists("folder/a")
+
+
+def test_several_remove_the_same_objects(storage):
+    keys = [f"folder/{n}/a" for n in range(20)]
+    for key in keys:
+        storage.save(key, BytesContent(b"x"))
+    begin = Barrier(4)
+
+    def remove(_):
+        begin.wait()
+        for key in keys:
+            storage.delete(key)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(remove, range(4)))
     assert list(storage.list("")) == []

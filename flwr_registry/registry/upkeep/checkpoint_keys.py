@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flwr_registry.checkpointing import CheckpointManager, Manifest, run_folders
-from flwr_registry.errors import CheckpointError, IntegrityError, ObjectNotFoundError
+from flwr_registry.checkpointing import Manifest
+from flwr_registry.checkpointing import each_manifest as each_found
 from flwr_registry.storage import StorageBackend
 
 __all__ = ["each_manifest", "resume_points"]
@@ -23,22 +23,8 @@ def each_manifest(storage: StorageBackend) -> Iterator[Found]:
     StorageError
         When the storage does not answer: nothing may be concluded then.
     """
-    for folder in run_folders(storage):
-        manager = CheckpointManager(storage, folder)
-        for server_round in manager.rounds():
-            manifest, problem = _read(manager, server_round)
-            if manifest is None and server_round in manager.rounds():
-                manifest, problem = _read(manager, server_round)
-            elif manifest is None:
-                continue
-            yield folder, server_round, manifest, problem
-
-
-def _read(manager: CheckpointManager, server_round: int) -> tuple[Manifest | None, str]:
-    try:
-        return manager.manifest_of(server_round), ""
-    except (CheckpointError, IntegrityError, ObjectNotFoundError) as error:
-        return None, str(error)
+    for each in each_found(storage):
+        yield each.folder, each.server_round, each.manifest, str(each.error or "")
 
 
 def resume_points(storage: StorageBackend) -> frozenset[str]:

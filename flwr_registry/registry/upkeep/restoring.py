@@ -42,7 +42,7 @@ def _newest_contents(storage: StorageBackend) -> list[CheckpointContent]:
     newest: dict[str, CheckpointContent] = {}
     for folder, _, manifest, _ in each_manifest(storage):
         if manifest is not None:
-            newest[folder] = manifest.content
+            newest.setdefault(folder, manifest.content)
     return list(newest.values())
 
 
