@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Coroutine
 from typing import Any, Self, TypeVar
 
 from flwr_registry.registry.database.async_database import AsyncDatabase
@@ -22,7 +22,8 @@ Result = TypeVar("Result")
 class AwaitedRegistry(OpenedRegistry):
     """Runs the steps of each verb on an event loop, its byte work in threads.
 
-    Belongs to one event loop, as the connections of its drivers do.
+    Belongs to one event loop, as the connections of its drivers do. A verb that is
+    cancelled ends the step that is under way and undoes what it began, first.
     """
 
     def __init__(
@@ -66,8 +67,11 @@ class AwaitedRegistry(OpenedRegistry):
         """Check or make the schema before the first verb; no constructor can wait."""
         async with self._opening:
             if not self._is_open:
-                await _in_thread(self._open_schema)
+                opened, cancelled = await _ended(asyncio.to_thread(self._open_schema))
+                opened.result()
                 self._is_open = True
+                if cancelled is not None:
+                    raise cancelled
 
     def _open_schema(self) -> None:
         database = Database(
@@ -83,37 +87,72 @@ class AwaitedRegistry(OpenedRegistry):
     async def _run(self, steps: Steps[Result]) -> Result:
         if not self._is_open:
             await self._open()
+        cancelled: asyncio.CancelledError | None = None
+        is_told = False
         try:
             step = next(steps)
             while True:
-                try:
-                    result = await self._done(step)
-                except BaseException as error:
+                if cancelled and not is_told and not _undoes(step):
+                    is_told = True
+                    step = steps.throw(cancelled)
+                    continue
+                done, again = await _ended(self._done(step), isinstance(step, Reading))
+                cancelled = cancelled or again
+                error = _error_of(done, cancelled)
+                if error is not None:
+                    is_told = is_told or error is cancelled
                     step = steps.throw(error)
                 else:
-                    step = steps.send(result)
+                    step = steps.send(done.result())
         except StopIteration as finished:
             returned: Result = finished.value
-            return returned
+        if cancelled is not None:
+            raise cancelled
+        return returned
 
     async def _done(self, step: Step) -> Any:
         match step:
             case Reading(work):
                 return await self._database.read(work)
-            case Writing(work):
+            case Writing(work, _):
                 return await self._database.write(work)
-            case ByteWork(work):
-                return await _in_thread(work)
+            case ByteWork(work, _):
+                return await asyncio.to_thread(work)
 
 
-async def _in_thread(work: Callable[[], Result]) -> Result:
-    """Run `work` in a thread; when cancelled, wait for its end before saying so.
+async def _ended(
+    work: Coroutine[Any, Any, Result], may_break_off: bool = False
+) -> tuple[asyncio.Task[Result], asyncio.CancelledError | None]:
+    """Wait for the end of a step, also when cancelled: what it did has to be known.
 
-    A thread cannot be stopped, and what it writes must not appear after the undoing.
+    A thread cannot be stopped, a commit under way may be done or not, and what either
+    writes must not appear after the undoing. All of them end within their deadlines.
+
+    Parameters
+    ----------
+    may_break_off : bool
+        The work changes nothing, and is given up when cancelled.
     """
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+    task = asyncio.ensure_future(work)
+    cancelled = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+            if may_break_off:
+                task.cancel()
+    return task, cancelled
+
+
+def _error_of(
+    done: asyncio.Task[Any], cancelled: asyncio.CancelledError | None
+) -> BaseException | None:
+    """Return what a step failed with, or was broken off by."""
+    if done.cancelled():
+        return cancelled or asyncio.CancelledError()
+    return done.exception()
+
+
+def _undoes(step: Step) -> bool:
+    return not isinstance(step, Reading) and step.undoes

@@ -87,7 +87,7 @@ class BlockingRegistry(OpenedRegistry):
         match step:
             case Reading(work):
                 return self._database.read(work)
-            case Writing(work):
+            case Writing(work, _):
                 return self._database.write(work)
-            case ByteWork(work):
+            case ByteWork(work, _):
                 return work()

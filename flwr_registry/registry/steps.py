@@ -3,10 +3,15 @@
 A verb is a generator. It yields what touches the outside, a transaction or work on
 stored bytes, and is sent the result; whoever runs it decides how to wait. What failed
 is raised inside the generator, so that it can undo what it began.
+
+A step that began ends: its result is sent before a cancellation is raised, which
+happens where the next step stands, unless that one undoes something. So a generator
+knows of all that it did, and what stands under ``try`` after a step can take it back.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,6 +19,7 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 __all__ = [
+    "FAILURES",
     "ByteWork",
     "Reading",
     "Step",
@@ -26,6 +32,9 @@ __all__ = [
 
 Result = TypeVar("Result")
 
+FAILURES = (Exception, KeyboardInterrupt, asyncio.CancelledError)
+"""Whatever ends a step. After `GeneratorExit` no step could undo anything."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -36,16 +45,30 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """Work in a transaction that may write, committed when it returns."""
+    """Work in a transaction that may write, committed when it returns.
+
+    Attributes
+    ----------
+    undoes : bool
+        It takes back what an earlier step did, and is done also when cancelled.
+    """
 
     work: Callable[[Session], Any]
+    undoes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ByteWork:
-    """Work on stored bytes or arrays, too long for an event loop."""
+    """Work on stored bytes or arrays, too long for an event loop.
+
+    Attributes
+    ----------
+    undoes : bool
+        As for `Writing`.
+    """
 
     work: Callable[[], Any]
+    undoes: bool = False
 
 
 Step = Reading | Writing | ByteWork
@@ -58,13 +81,13 @@ def read(work: Callable[[Session], Result]) -> Steps[Result]:
     return result
 
 
-def write(work: Callable[[Session], Result]) -> Steps[Result]:
+def write(work: Callable[[Session], Result], *, undoes: bool = False) -> Steps[Result]:
     """Return what `work` returns, once its transaction is committed."""
-    result: Result = yield Writing(work)
+    result: Result = yield Writing(work, undoes)
     return result
 
 
-def byte_work(work: Callable[[], Result]) -> Steps[Result]:
+def byte_work(work: Callable[[], Result], *, undoes: bool = False) -> Steps[Result]:
     """Return what `work` does with bytes, outside any transaction."""
-    result: Result = yield ByteWork(work)
+    result: Result = yield ByteWork(work, undoes)
     return result

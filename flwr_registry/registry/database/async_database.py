@@ -158,7 +158,9 @@ class AsyncDatabase:
         try:
             await asyncio.wait({task}, timeout=seconds)
         except asyncio.CancelledError:
-            task.cancel()
+            transaction.give_up_before_commit()
+            if not transaction.has_connection:
+                task.cancel()
             try:
                 # The undoing is waited for, as long as anything is.
                 await asyncio.wait({task}, timeout=max(0.0, end - loop.time()))

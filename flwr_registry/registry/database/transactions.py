@@ -83,6 +83,11 @@ class Transaction:
         """Note that the commit was answered."""
         self.may_have_committed = False
 
+    @property
+    def has_connection(self) -> bool:
+        """Whether it runs on a connection by now."""
+        return self._connection is not None
+
     def release(self) -> None:
         """Note that the connection goes back into the pool, for others."""
         with self._lock:
@@ -93,6 +98,13 @@ class Transaction:
         with self._lock:
             self.is_given_up = True
             self._end_connection()
+
+    def give_up_before_commit(self) -> None:
+        """Give it up, unless its commit has begun: that is waited for."""
+        with self._lock:
+            if not self.may_have_committed:
+                self.is_given_up = True
+                self._end_connection()
 
     def give_up_ping(self) -> None:
         """Break off a ping that takes too long, so that a new connection is tried."""

@@ -7,13 +7,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from flwr_registry.errors import FencedError, RegistryError, ValidationError
+from flwr_registry.errors import DatabaseError, RegistryError, ValidationError
 from flwr_registry.records import ModelVersion, StoredObject
-from flwr_registry.registry.steps import Steps, byte_work, write
+from flwr_registry.registry.steps import FAILURES, Steps, byte_work, write
 from flwr_registry.registry.versions.registration import Registration
 from flwr_registry.registry.versions.version_writing import (
     Reservation,
     commit_version,
+    is_reserved,
     refuse_other_bytes,
     release_upload,
     reserve_version,
@@ -108,7 +109,7 @@ def register(
         # These bytes were registered before, or another writer was faster. What cannot
         # be deleted is an orphan, and no reason to fail.
         with suppress(RegistryError):
-            yield from byte_work(partial(storage.delete, stored.key))
+            yield from byte_work(partial(storage.delete, stored.key), undoes=True)
         if registered.checksum == stored.sha256:
             return registered
 
@@ -118,10 +119,10 @@ def _save(
 ) -> Steps[StoredObject]:
     try:
         return (yield from byte_work(lambda: storage.save(reserved.key, content)))
-    except BaseException:
+    except FAILURES:
         # The number is given back; the error of the storage is the one to see.
         with suppress(RegistryError):
-            yield from write(lambda session: release_upload(session, reserved))
+            yield from _release(reserved)
         raise
 
 
@@ -130,9 +131,26 @@ def _commit(
 ) -> Steps[ModelVersion]:
     try:
         return (yield from write(lambda s: commit_version(s, reserved, stored)))
-    except FencedError:
-        # While the number is held, the file is nobody else's.
-        with suppress(RegistryError):
-            yield from byte_work(partial(storage.delete, stored.key))
-            yield from write(lambda session: release_upload(session, reserved))
+    except DatabaseError:
+        # A database that just failed is not asked to undo anything.
         raise
+    except FAILURES:
+        with suppress(RegistryError):
+            yield from _take_back(storage, reserved, stored)
+        raise
+
+
+def _take_back(
+    storage: StorageBackend, reserved: Reservation, stored: StoredObject
+) -> Steps[None]:
+    """Remove bytes that were not committed, and give their number back.
+
+    Only while the number is held is the file nobody else's, and no version's.
+    """
+    if (yield from write(lambda s: is_reserved(s, reserved), undoes=True)):
+        yield from byte_work(partial(storage.delete, stored.key), undoes=True)
+        yield from _release(reserved)
+
+
+def _release(reserved: Reservation) -> Steps[bool]:
+    return write(lambda session: release_upload(session, reserved), undoes=True)

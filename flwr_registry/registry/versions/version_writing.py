@@ -37,6 +37,7 @@ __all__ = [
     "Reservation",
     "commit_version",
     "insert_version",
+    "is_reserved",
     "refuse_other_bytes",
     "release_upload",
     "reserve_version",
@@ -175,6 +176,12 @@ def insert_version(
     session.flush()
     session.refresh(row)
     return row
+
+
+def is_reserved(session: Session, reservation: Reservation) -> bool:
+    """Tell whether a number is still held, once no commit of it is under way."""
+    hold_model(session, reservation.registration.model)
+    return session.get(UploadRow, reservation.upload_id) is not None
 
 
 def release_upload(session: Session, reservation: Reservation) -> bool:
