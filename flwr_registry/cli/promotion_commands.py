@@ -24,6 +24,7 @@ from flwr_registry.cli.application import (
     print_json,
     print_rich,
 )
+from flwr_registry.errors import ModelNotFoundError
 from flwr_registry.records import ModelVersion, Promotion
 from flwr_registry.registry import (
     BetterThanProduction,
@@ -219,6 +220,29 @@ def set_alias(
     with opened_registry(registry, storage) as opened:
         version = opened.set_alias(model, alias, reference, actor=actor)
         _tell(opened, version, output, f"is {model}@{alias}")
+
+
+@alias_app.command("best")
+def name_best(
+    model: ModelName,
+    metric: Annotated[str, typer.Option(metavar="NAME", help="By which metric.")],
+    mode: Mode = None,
+    actor: Actor = None,
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+    output: Format = OutputFormat.DEFAULT,
+) -> None:
+    """Let the alias best name the best version that may be used."""
+    direction = chosen_direction(metric, mode)
+    with opened_registry(registry, storage) as opened:
+        best = opened.name_best(model, metric, mode=direction, actor=actor)
+        if best is None:
+            raise ModelNotFoundError(
+                f"no version of {model} that may be used has the metric {metric}: "
+                f"'flwr-registry show {model}' tells what was measured",
+                reference=f"{model}@best",
+            )
+        _tell(opened, best, output, f"is {model}@best")
 
 
 @alias_app.command("delete")

@@ -17,10 +17,11 @@ from flwr_registry.registry.promotion.gates import (
 from flwr_registry.registry.rows.json_values import to_json
 from flwr_registry.registry.versions.actors import current_actor
 from flwr_registry.registry.versions.node_names import NodeNames
-from flwr_registry.registry.versions.references import Reference, parse_reference
+from flwr_registry.registry.versions.references import BEST, Reference, parse_reference
 from flwr_registry.registry.versions.version_manager import SemVer, VersionManager
 
 __all__ = [
+    "BEST",
     "AsyncModelRegistry",
     "BetterThanProduction",
     "DatabaseLeases",

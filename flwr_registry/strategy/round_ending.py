@@ -54,9 +54,9 @@ class RoundEnding:
 
     def end(self, ended: EndedRound) -> None:
         """Note the best, promote, and write the checkpoint, as far as each is due."""
+        self._note_best(ended)
         made = ended.made.record if ended.made is not None else None
         if made is not None:
-            self._note_best(made, ended)
             self._promote(made, ended)
         # One that could not be written is made up for after the next round.
         due = ended.due or self._is_overdue
@@ -80,14 +80,14 @@ class RoundEnding:
         """Have the checkpoint of a round that could not be written made up for."""
         self._is_overdue = self._is_overdue or due
 
-    def _note_best(self, made: ModelVersion, ended: EndedRound) -> None:
-        name = self._options.best_metric
+    def _note_best(self, ended: EndedRound) -> None:
+        name, mode = self._options.best_metric, self._options.best_mode
         if name is None or name not in ended.measured:
             return
         self._attempt(
-            f"compare {made.reference} with the best version",
+            f"find the best version after round {ended.server_round}",
             lambda: note_best(
-                self._ledger.registry, made, name, self._options.best_mode
+                self._ledger.registry, self._ledger.provenance.model, name, mode
             ),
             (self._attempt.places.database,),
             ended.server_round,

@@ -6,40 +6,31 @@ from collections.abc import Sequence, Set
 
 from flwr_registry.errors import (
     InvalidStateError,
-    ModelNotFoundError,
     NoProductionModelError,
     PromotionRefusedError,
 )
 from flwr_registry.metric_direction import Direction
 from flwr_registry.records import ModelVersion, RunProvenance
 from flwr_registry.registry import (
-    BetterThanProduction,
+    BEST,
     ModelRegistry,
     PromotionGate,
 )
 from flwr_registry.strategy.round_log import log_best
 
-__all__ = ["BEST", "note_best", "promote", "take_out_of_production"]
-
-BEST = "best"
-"""Alias of the best version by the user's metric."""
+__all__ = ["note_best", "promote", "take_out_of_production"]
 
 _ACTOR = "RegistryStrategy"
 
 
 def note_best(
-    registry: ModelRegistry, version: ModelVersion, metric: str, mode: Direction | None
+    registry: ModelRegistry, model: str, metric: str, mode: Direction | None
 ) -> None:
-    """Let the alias ``best`` name a version that is better than what it names."""
-    candidate = registry.get(version.reference)
-    try:
-        known = registry.get(f"{version.model}@{BEST}")
-    except ModelNotFoundError:
-        known = None
-    gate = BetterThanProduction(metric, mode=mode)
-    if gate.refusal(candidate, known) is None:
-        registry.set_alias(version.model, BEST, version.version, actor=_ACTOR)
-        log_best(candidate, metric)
+    """Let the alias ``best`` name the best version that is left by the run's metric."""
+    before = registry.aliases(model).get(BEST)
+    best = registry.name_best(model, metric, mode=mode, actor=_ACTOR)
+    if best is not None and best.version != before:
+        log_best(best, metric)
 
 
 def promote(

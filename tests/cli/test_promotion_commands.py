@@ -111,6 +111,15 @@ def test_aliases_tags_pins_and_archive(call):
     assert call("alias", "list", "digits").stdout.split() == ["digits@best", "1.1.0"]
     listed = json.loads(call("alias", "list", "digits", "--format", "json").stdout)
     assert listed["aliases"] == {"best": "1.1.0"}
+    assert (
+        "1.2.0"
+        in call(
+            "alias", "best", "digits", "--metric", "accuracy", "--mode", "min"
+        ).stdout
+    )
+    assert (
+        "no version" in call("alias", "best", "digits", "--metric", "f1", code=1).stderr
+    )
     call("alias", "delete", "digits", "best")
     call("alias", "delete", "digits", "best", code=1)
     assert "site=north" in call("tag", "digits@latest", "site=north").stdout

@@ -22,8 +22,8 @@ ROUNDS = 4
 deciding = pytest.mark.parametrize(
     "how",
     [
-        lambda name: {"best_metric": name},
-        lambda name: {"checkpoint_every": OnImprovement(name)},
+        lambda name: {"best_metric": name, "best_mode": "max"},
+        lambda name: {"checkpoint_every": OnImprovement(name, "max")},
     ],
     ids=["best_metric", "OnImprovement"],
 )
@@ -132,3 +132,23 @@ def test_numbers_of_numpy_are_measured(kind, database):
     )
     with ModelRegistry(database) as registry:
         assert registry.get("digits-app@best").version == "1.3.0"
+
+
+def test_the_best_goes_to_the_best_by_the_metric_of_the_present_run(database):
+    def measuring(**values):
+        return lambda number, _: MetricRecord(
+            {name: value + number / 100 for name, value in values.items()}
+        )
+
+    def train(run, metric, **values):
+        options = {"registry": database, "model": "digits", "best_metric": metric}
+        run_message(
+            RegistryStrategy(FedAvg(fraction_evaluate=0.0), run=run, **options),
+            evaluate_fn=measuring(**values),
+        )
+
+    train("first", "accuracy", accuracy=0.5)
+    train("second", "f1", f1=0.1)
+    with ModelRegistry(database) as registry:
+        best = registry.get("digits@best")
+        assert (best.run_name, best.server_round) == ("second", ROUNDS)

@@ -358,7 +358,10 @@ def test_policies_say_when_and_which(tmp_path):
 
 @pytest.mark.parametrize(
     "options",
-    [{"best_metric": "acuracy"}, {"checkpoint_every": OnImprovement("acuracy")}],
+    [
+        {"best_metric": "acuracy", "best_mode": "max"},
+        {"checkpoint_every": OnImprovement("acuracy", "max")},
+    ],
 )
 def test_a_mistyped_metric_ends_the_first_round(tmp_path, options):
     with pytest.raises(MetricNotMeasuredError, match=r"acuracy.*round 1 measured"):

@@ -28,10 +28,12 @@ from flwr_registry.registry.versions.registration import checked_metadata
 from flwr_registry.registry.versions.run_recording import hold_model
 
 __all__ = [
+    "alias_row",
     "archive",
     "delete_alias",
     "edit_metadata",
     "list_aliases",
+    "point_alias",
     "set_alias",
     "set_pinned",
     "set_tags",
@@ -62,16 +64,34 @@ def set_alias(
     if row.status == VersionStatus.FAILED or row.withdrawn:
         why = "is withdrawn" if row.withdrawn else "failed validation"
         raise InvalidStateError(f"{model}:{row.version} {why}: it takes no alias")
-    known = _alias_row(session, row.model_id, alias)
+    point_alias(session, row, alias, actor)
+    return version_record(row)
+
+
+def point_alias(
+    session: Session,
+    row: VersionRow,
+    alias: str,
+    actor: str,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Let an alias name a version that may have it; the model is held.
+
+    Parameters
+    ----------
+    details : mapping, optional
+        What else the audit log is told where this changes anything.
+    """
+    known = alias_row(session, row.model_id, alias)
     before = session.get_one(VersionRow, known.version_id).version if known else None
+    if before == row.version:
+        return
     if known is None:
         session.add(AliasRow(model_id=row.model_id, alias=alias, version_id=row.id))
     else:
         known.version_id, known.updated_at = row.id, now()
-    if before != row.version:
-        details = {"alias": alias, "from": before, "to": row.version}
-        _audit(session, "set_alias", row, actor, details)
-    return version_record(row)
+    change = {"alias": alias, "from": before, "to": row.version, **(details or {})}
+    _audit(session, "set_alias", row, actor, change)
 
 
 def delete_alias(session: Session, model: str, alias: str, actor: str) -> None:
@@ -84,7 +104,7 @@ def delete_alias(session: Session, model: str, alias: str, actor: str) -> None:
     """
     model_id = require_model(session, model)
     hold_model(session, model)
-    known = _alias_row(session, model_id, alias)
+    known = alias_row(session, model_id, alias)
     if known is None:
         wanted = parse_reference(f"{model}@{alias}")
         message = describe_missing_version(wanted, [*list_aliases(session, model)])
@@ -195,7 +215,8 @@ def _held(session: Session, reference: str, model: str | None = None) -> Version
     return find_version(session, wanted)
 
 
-def _alias_row(session: Session, model_id: int, alias: str) -> AliasRow | None:
+def alias_row(session: Session, model_id: int, alias: str) -> AliasRow | None:
+    """Return the row of an alias; None when there is none of this name."""
     query = select(AliasRow).where(
         AliasRow.model_id == model_id, AliasRow.alias == alias
     )

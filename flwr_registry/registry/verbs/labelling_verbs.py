@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flwr_registry.metric_direction import Direction, known_direction
 from flwr_registry.records import ModelVersion
 from flwr_registry.registry.awaited_registry import AwaitedRegistry
 from flwr_registry.registry.blocking_registry import BlockingRegistry
-from flwr_registry.registry.promotion import labelling
+from flwr_registry.registry.promotion import best_version, labelling
 from flwr_registry.registry.steps import read, write
 from flwr_registry.registry.versions.actors import current_actor
 
@@ -38,6 +39,44 @@ class LabellingVerbs(BlockingRegistry):
         who = current_actor(actor)
         return self._run(
             write(lambda s: labelling.set_alias(s, model, alias, reference, who))
+        )
+
+    def name_best(
+        self,
+        model: str,
+        metric: str,
+        *,
+        mode: Direction | None = None,
+        actor: str | None = None,
+    ) -> ModelVersion | None:
+        """Let the alias ``best`` name the best version by a metric.
+
+        Failed, withdrawn and superseded versions and those without bytes cannot be the
+        best. Of equal ones it is the older.
+
+        Parameters
+        ----------
+        metric : str
+            Of several sources the most trusted one counts.
+        mode : {"max", "min"}, optional
+            Whether more or less of it is better. By default its name tells.
+
+        Returns
+        -------
+        ModelVersion or None
+            None where no version that can be the best has the metric; then the alias
+            goes if what it names may not be used, and else stays.
+
+        Raises
+        ------
+        ValueError
+            When the metric's name does not tell which way is better, nor the mode.
+        ModelNotFoundError
+            When the model is unknown.
+        """
+        who, direction = current_actor(actor), known_direction(metric, mode)
+        return self._run(
+            write(lambda s: best_version.name_best(s, model, metric, direction, who))
         )
 
     def delete_alias(self, model: str, alias: str, *, actor: str | None = None) -> None:
@@ -122,6 +161,20 @@ class AsyncLabellingVerbs(AwaitedRegistry):
         who = current_actor(actor)
         return await self._run(
             write(lambda s: labelling.set_alias(s, model, alias, reference, who))
+        )
+
+    async def name_best(
+        self,
+        model: str,
+        metric: str,
+        *,
+        mode: Direction | None = None,
+        actor: str | None = None,
+    ) -> ModelVersion | None:
+        """Let an alias name the best version; see `ModelRegistry.name_best`."""
+        who, direction = current_actor(actor), known_direction(metric, mode)
+        return await self._run(
+            write(lambda s: best_version.name_best(s, model, metric, direction, who))
         )
 
     async def delete_alias(

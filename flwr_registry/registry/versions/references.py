@@ -11,6 +11,7 @@ from flwr_registry.records import check_name
 from flwr_registry.registry.versions.version_manager import SemVer, parse_version
 
 __all__ = [
+    "BEST",
     "LATEST",
     "PRODUCTION",
     "Reference",
@@ -19,6 +20,9 @@ __all__ = [
     "describe_missing_version",
     "parse_reference",
 ]
+
+BEST = "best"
+"""The alias of the best version by a metric."""
 
 LATEST = "latest"
 PRODUCTION = "production"
