@@ -25,7 +25,7 @@ class QueueFullError(PredictionError):
 
 
 class NotServingError(PredictionError):
-    """No version is served at the moment."""
+    """No version is served at the moment, or none any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ class _Job:
 class MicroBatcher:
     """Collects requests for a moment, and predicts for all that are alike at once.
 
-    A request that comes alone does not wait.
+    A request that comes alone does not wait. Each that was taken gets its answer, or an
+    error, whenever the batcher is stopped.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ class MicroBatcher:
         self._arrived = asyncio.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="flwr-registry-predict")
         self._task: asyncio.Task[None] | None = None
+        self._is_stopped = False
 
     @property
     def num_queued(self) -> int:
@@ -87,17 +89,24 @@ class MicroBatcher:
         return len(self._jobs)
 
     def start(self) -> None:
-        """Begin, in the running event loop."""
+        """Begin, in the running event loop.
+
+        Raises
+        ------
+        NotServingError
+            After `stop`: what began once does not begin again.
+        """
+        self._refuse_if_stopped()
         self._task = asyncio.create_task(self._work())
 
     async def stop(self) -> None:
-        """Finish what waits, and end."""
-        while self._jobs:
-            await asyncio.sleep(0.01)
+        """Answer what is under way and what waits, and end; what comes later fails."""
+        self._is_stopped = True
+        self._arrived.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        self._pool.shutdown()
+            await asyncio.wait({self._task})
+        self._refuse_waiting()
+        self._pool.shutdown(wait=False)
 
     async def predict(self, inputs: NamedArrays) -> Prediction:
         """Predict for one request.
@@ -107,10 +116,11 @@ class MicroBatcher:
         QueueFullError
             When too many wait.
         NotServingError
-            When no version is served.
+            When no version is served, or the batcher was stopped.
         InvalidInputError, PredictionError
             As `Predictor.predict` does.
         """
+        self._refuse_if_stopped()
         if len(self._jobs) >= self._max_queued:
             raise QueueFullError(f"{self._max_queued} requests wait already")
         rows = max(1, *(len(each) if each.ndim else 1 for each in inputs.values()))
@@ -120,26 +130,44 @@ class MicroBatcher:
         return await job.done
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         came_together = False
-        while True:
-            await self._arrived.wait()
-            if came_together and self._max_delay_seconds and not self._is_enough():
-                await asyncio.sleep(self._max_delay_seconds)
-            jobs = self._taken()
-            came_together = len(jobs) > 1
-            if jobs:
-                made: list[Prediction | Exception]
-                try:
-                    made = await loop.run_in_executor(
-                        self._pool, self._predict_all, jobs
-                    )
-                except Exception as error:
-                    # Whatever it is, those that come after are served.
-                    made = [error] * len(jobs)
-                _hand_back(jobs, made)
+        try:
+            while self._jobs or not self._is_stopped:
+                await self._arrived.wait()
+                if came_together and not self._is_enough():
+                    await asyncio.sleep(self._max_delay_seconds)
+                jobs = self._taken()
+                came_together = len(jobs) > 1
+                if jobs:
+                    await self._answer(jobs)
+        finally:
+            # Also when the event loop ends, or an error of ours does.
+            self._is_stopped = True
+            self._refuse_waiting()
+
+    async def _answer(self, jobs: Sequence[_Job]) -> None:
+        loop = asyncio.get_running_loop()
+        made: Sequence[Prediction | Exception] = [_stopped()] * len(jobs)
+        try:
+            made = await loop.run_in_executor(self._pool, self._predict_all, jobs)
+        except Exception as error:
+            # Whatever it is, those that come after are served.
+            made = [error] * len(jobs)
+        finally:
+            _hand_back(jobs, made)
+
+    def _refuse_if_stopped(self) -> None:
+        if self._is_stopped:
+            raise _stopped()
+
+    def _refuse_waiting(self) -> None:
+        _hand_back(self._jobs, [_stopped()] * len(self._jobs))
+        self._jobs.clear()
 
     def _is_enough(self) -> bool:
+        """Whether nothing is to be gained by waiting for more."""
+        if self._is_stopped or not self._max_delay_seconds:
+            return True
         return sum(job.rows for job in self._jobs) >= self._max_batch_rows
 
     def _taken(self) -> list[_Job]:
@@ -221,7 +249,11 @@ def _split(outputs: NamedArrays, jobs: Sequence[_Job]) -> list[NamedArrays] | No
     ]
 
 
-def _hand_back(jobs: Sequence[_Job], made: Sequence[Prediction | Exception]) -> None:
+def _stopped() -> NotServingError:
+    return NotServingError("predictions have ended: the server is being stopped")
+
+
+def _hand_back(jobs: Iterable[_Job], made: Sequence[Prediction | Exception]) -> None:
     for job, outcome in zip(jobs, made, strict=True):
         if job.done.done():
             continue

@@ -56,6 +56,7 @@ class ServedModel:
         self.metrics = ServerMetrics()
         self._registry = registry
         self._monitor: DriftMonitor | None = None
+        self._unwatched_id: int | None = None
         self.follower = VersionFollower(
             registry,
             followed,
@@ -76,10 +77,10 @@ class ServedModel:
     async def alive(self) -> AsyncIterator[None]:
         """Follow and predict within the block; requests under way are answered."""
         self.batcher.start()
-        if self.follower.current is None:
-            await asyncio.to_thread(self.follower.refresh)
-        self.follower.start()
         try:
+            if self.follower.current is None:
+                await asyncio.to_thread(self.follower.refresh)
+            self.follower.start()
             yield
         finally:
             await self.batcher.stop()
@@ -124,10 +125,15 @@ class ServedModel:
         )
 
     def _note_load(self, version: ModelVersion, succeeded: bool) -> None:
-        self.metrics.note_load(version, succeeded)
+        if version.id != self._unwatched_id:
+            self.metrics.note_load(version, succeeded)
         if succeeded:
+            # Told again after a failure here, the load is not counted again.
+            self._unwatched_id = version.id
+            self._monitor = None
             baseline = self._registry.drift_baseline(version.reference)
             self._monitor = DriftMonitor(version, baseline, self._record_drift)
+            self._unwatched_id = None
 
     def _review_drift(self) -> None:
         if self._monitor is not None:

@@ -37,7 +37,9 @@ class VersionFollower:
     poll_seconds : float
         How often the registry is asked.
     on_load : callable, optional
-        Is told of each attempt, by its version and whether it succeeded.
+        Is told of each attempt, by its version and whether it succeeded. Where it fails
+        itself, the version is served all the same, and it is told again with each poll
+        until it succeeds.
     on_poll : callable, optional
         Is called whenever the registry was asked, in the same thread.
 
@@ -70,6 +72,7 @@ class VersionFollower:
         self._on_load = on_load
         self._on_poll = on_poll
         self._failed: tuple[int, float, float] | None = None
+        self._untold: ModelVersion | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(
             target=self._follow, name="flwr-registry-follower", daemon=True
@@ -133,7 +136,7 @@ class VersionFollower:
             self.current = None
             self._note(str(error))
         else:
-            self._note("")
+            self._note(self._tell())
 
     def _swap(self, wanted: ModelVersion) -> None:
         try:
@@ -141,18 +144,41 @@ class VersionFollower:
         except Exception as error:
             # A user's module is loaded here, which may raise anything.
             self._pause(wanted)
-            self._on_load(wanted, False)
             self._note(f"{wanted.reference} cannot be served: {error}")
             self._drop_unfit()
+            self._tell_of_failure(wanted)
             return
         self._take(wanted, loaded)
 
     def _take(self, wanted: ModelVersion, loaded: Predictor) -> None:
         self._failed = None
         self.current = loaded
-        self._on_load(wanted, True)
+        self._untold = wanted
         _LOGGER.info("registry: serving %s", loaded.version.reference)
-        self._note("")
+        self._note(self._tell())
+
+    def _tell(self) -> str:
+        """Tell of the version that is served, unless that is done; return what failed.
+
+        The switch is done by then, so what fails here is made good and undoes nothing.
+        """
+        if self._untold is None:
+            return ""
+        try:
+            self._on_load(self._untold, True)
+        except Exception as error:
+            return (
+                f"{self._untold.reference} is served, but what has to follow failed, "
+                f"and is tried again: {type(error).__name__}: {error}"
+            )
+        self._untold = None
+        return ""
+
+    def _tell_of_failure(self, wanted: ModelVersion) -> None:
+        try:
+            self._on_load(wanted, False)
+        except Exception:
+            _LOGGER.exception("registry: a load that failed could not be told of")
 
     def _drop_unfit(self) -> None:
         """Let go of the version that still serves, if that was withdrawn meanwhile."""

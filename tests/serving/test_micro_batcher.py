@@ -1,6 +1,7 @@
 """Requests that arrive together."""
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
@@ -103,3 +104,92 @@ def test_rows_that_are_no_examples_are_predicted_one_by_one(registry, predictor)
 def test_without_a_version_each_is_told():
     (outcome,) = asked(None, [np.zeros((1, 2))])
     assert isinstance(outcome, NotServingError)
+
+
+@pytest.fixture
+def slow(registry, predictor):
+    """Yield a predictor that works until it may go on, and the two events."""
+    working, go_on = threading.Event(), threading.Event()
+
+    def predict(weights, inputs):
+        working.set()
+        assert go_on.wait(20)
+        return inputs * 2
+
+    made = Predictor(
+        "digits@latest",
+        predict=predict,
+        registry=registry,
+        schema=SCHEMA,
+        warm_up=False,
+    )
+    return made, working, go_on
+
+
+def request_of(number):
+    return {"x": np.full((1, 2), number, np.float32)}
+
+
+def test_what_is_under_way_and_what_waits_is_answered_at_the_end(slow):
+    predictor, working, go_on = slow
+
+    async def work():
+        batcher = MicroBatcher(lambda: predictor, max_batch_rows=2)
+        batcher.start()
+        asked = [asyncio.create_task(batcher.predict(request_of(0)))]
+        await asyncio.to_thread(working.wait, 20)
+        asked += [
+            asyncio.create_task(batcher.predict(request_of(number)))
+            for number in range(1, 6)
+        ]
+        await asyncio.sleep(0)
+        stopping = asyncio.create_task(batcher.stop())
+        await asyncio.sleep(0)
+        with pytest.raises(NotServingError, match="being stopped"):
+            await batcher.predict(request_of(9))
+        assert not stopping.done()
+        go_on.set()
+        await stopping
+        await batcher.stop()
+        with pytest.raises(NotServingError, match="being stopped"):
+            batcher.start()
+        async with asyncio.timeout(20):
+            return await asyncio.gather(*asked)
+
+    for number, outcome in enumerate(asyncio.run(work())):
+        expected = 2 * request_of(number)["x"]
+        np.testing.assert_array_equal(outcome.outputs["output"], expected)
+
+
+def test_what_waits_for_a_batcher_that_never_began_is_told(predictor):
+    async def work():
+        batcher = MicroBatcher(lambda: predictor)
+        asked = asyncio.create_task(batcher.predict(request_of(1)))
+        await asyncio.sleep(0)
+        await batcher.stop()
+        async with asyncio.timeout(20):
+            await asked
+
+    with pytest.raises(NotServingError, match="being stopped"):
+        asyncio.run(work())
+
+
+def test_when_the_event_loop_ends_nobody_is_left_waiting(slow):
+    predictor, working, go_on = slow
+
+    async def work():
+        batcher = MicroBatcher(lambda: predictor)
+        batcher.start()
+        asked = [
+            asyncio.create_task(batcher.predict(request_of(number)))
+            for number in range(2)
+        ]
+        await asyncio.to_thread(working.wait, 20)
+        batcher._task.cancel()
+        async with asyncio.timeout(20):
+            outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        go_on.set()
+        await batcher.stop()
+        return outcomes
+
+    assert all(isinstance(each, NotServingError) for each in asyncio.run(work()))

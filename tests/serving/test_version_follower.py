@@ -114,3 +114,55 @@ def test_a_registry_that_cannot_be_asked_leaves_what_is_served(
     (tmp_path / "away.db").rename(database)
     follower.refresh()
     assert follower.problem == ""
+
+
+def test_what_has_to_follow_a_switch_is_made_good_when_it_failed(registry, add):
+    told = []
+
+    def on_load(version, succeeded):
+        told.append((version.version, succeeded))
+        if len(told) < 3:
+            raise RuntimeError("database is locked")
+
+    follower = VersionFollower(
+        registry,
+        "digits@production",
+        lambda reference: Predictor(reference, registry=registry),
+        on_load=on_load,
+    )
+    registry.promote(add(1).reference)
+    follower.load_first()
+    assert version_of(follower) == "1.0.0"
+    assert "database is locked" in follower.problem
+    follower.refresh()
+    assert "database is locked" in follower.problem
+    for _ in range(2):
+        follower.refresh()
+        assert (version_of(follower), follower.problem) == ("1.0.0", "")
+    assert told == [("1.0.0", True)] * 3
+
+
+def test_a_failure_that_cannot_be_told_of_still_lets_go_of_what_is_unfit(
+    registry, add, tmp_path
+):
+    def on_load(version, succeeded):
+        if not succeeded:
+            raise RuntimeError("no metrics")
+
+    follower = VersionFollower(
+        registry,
+        "digits@production",
+        lambda reference: Predictor(reference, registry=registry),
+        on_load=on_load,
+    )
+    run = registry.start_run(RunProvenance("trial", "digits"))
+    old = add(1, run=run, facts=RoundFacts(1, {}, [Contribution("a")]))
+    new = add(2)
+    registry.promote(old.reference)
+    follower.refresh()
+    registry.promote(new.reference)
+    flip_last_byte(tmp_path / "weights" / new.storage_path)
+    registry.withdraw("a", reason="consent")
+    follower.refresh()
+    assert follower.current is None
+    assert "cannot be served" in follower.problem
