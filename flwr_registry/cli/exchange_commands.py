@@ -124,7 +124,11 @@ def import_bundle(
     storage: StoragePlace = None,
     output: Format = OutputFormat.DEFAULT,
 ) -> None:
-    """Take in a version of another registry, its digest checked."""
+    """Take in a version of another registry, its digest checked.
+
+    A version that is here gets its bytes back, if retention removed them, or they are
+    lost or damaged.
+    """
     with opened_registry(registry, storage, create=True) as opened:
         made = opened.import_bundle(path, model=model, actor=actor)
         for error in made.validation_errors:

@@ -92,7 +92,7 @@ class AwaitedRegistry(OpenedRegistry):
         try:
             step = next(steps)
             while True:
-                if cancelled and not is_told and not _undoes(step):
+                if cancelled and not is_told and not _is_always_done(step):
                     is_told = True
                     step = steps.throw(cancelled)
                     continue
@@ -154,5 +154,5 @@ def _error_of(
     return done.exception()
 
 
-def _undoes(step: Step) -> bool:
-    return not isinstance(step, Reading) and step.undoes
+def _is_always_done(step: Step) -> bool:
+    return not isinstance(step, Reading) and step.always

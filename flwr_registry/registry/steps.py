@@ -5,7 +5,7 @@ stored bytes, and is sent the result; whoever runs it decides how to wait. What 
 is raised inside the generator, so that it can undo what it began.
 
 A step that began ends: its result is sent before a cancellation is raised, which
-happens where the next step stands, unless that one undoes something. So a generator
+happens where the next step stands, unless that one is always done. So a generator
 knows of all that it did, and what stands under ``try`` after a step can take it back.
 """
 
@@ -49,12 +49,13 @@ class Writing:
 
     Attributes
     ----------
-    undoes : bool
-        It takes back what an earlier step did, and is done also when cancelled.
+    always : bool
+        It takes back or finishes what an earlier step did, and is done also when the
+        verb was cancelled meanwhile.
     """
 
     work: Callable[[Session], Any]
-    undoes: bool = False
+    always: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,12 @@ class ByteWork:
 
     Attributes
     ----------
-    undoes : bool
+    always : bool
         As for `Writing`.
     """
 
     work: Callable[[], Any]
-    undoes: bool = False
+    always: bool = False
 
 
 Step = Reading | Writing | ByteWork
@@ -81,13 +82,13 @@ def read(work: Callable[[Session], Result]) -> Steps[Result]:
     return result
 
 
-def write(work: Callable[[Session], Result], *, undoes: bool = False) -> Steps[Result]:
+def write(work: Callable[[Session], Result], *, always: bool = False) -> Steps[Result]:
     """Return what `work` returns, once its transaction is committed."""
-    result: Result = yield Writing(work, undoes)
+    result: Result = yield Writing(work, always)
     return result
 
 
-def byte_work(work: Callable[[], Result], *, undoes: bool = False) -> Steps[Result]:
+def byte_work(work: Callable[[], Result], *, always: bool = False) -> Steps[Result]:
     """Return what `work` does with bytes, outside any transaction."""
-    result: Result = yield ByteWork(work, undoes)
+    result: Result = yield ByteWork(work, always)
     return result

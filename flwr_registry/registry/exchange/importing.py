@@ -18,14 +18,14 @@ from flwr_registry.registry.rows.row_records import run_record
 from flwr_registry.registry.rows.run_db import RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.steps import Steps, byte_work, read, write
+from flwr_registry.registry.versions.bytes_restoring import restore_bytes
 from flwr_registry.registry.versions.node_names import NodeNames
 from flwr_registry.registry.versions.queries import find_record
 from flwr_registry.registry.versions.references import parse_reference
 from flwr_registry.registry.versions.registering import register_source
 from flwr_registry.registry.versions.registration import Registration
 from flwr_registry.registry.versions.run_recording import hold_model, start_run
-from flwr_registry.registry.versions.version_writing import refuse_other_bytes
-from flwr_registry.storage import StorageBackend
+from flwr_registry.storage import BytesContent, StorageBackend
 from flwr_registry.validation import Candidate, ModelValidator
 from flwr_registry.weights import decode
 
@@ -43,6 +43,8 @@ def import_bundle(
 ) -> Steps[ModelVersion]:
     """Register the version of a bundle under its own number.
 
+    One that is here already gets its bytes back, if it has lost them.
+
     Raises
     ------
     ExportError, IntegrityError
@@ -53,7 +55,8 @@ def import_bundle(
     bundle = yield from byte_work(partial(_checked_bundle, path, model, actor))
     known = yield from read(partial(_known, bundle=bundle))
     if known is not None:
-        return refuse_other_bytes(known, bundle.checksum)
+        content = BytesContent(bundle.weights)
+        return (yield from restore_bytes(storage, known, content, actor))
     parent = yield from read(partial(_parent_of, bundle=bundle))
     run, facts = None, None
     if bundle.provenance is not None and bundle.server_round is not None:

@@ -71,10 +71,13 @@ class ExchangeVerbs(BlockingRegistry):
 
         Its digest is checked, its number kept, and its parent linked where this
         registry has it with the same bytes; otherwise the tag ``imported-parent`` names
-        it. Repeated, it changes nothing. It is a candidate, whatever it was where it
-        comes from; but failed, with the reasons, when it failed validation or was
-        withdrawn there, or is unfit now. Node ids become pseudonyms where this registry
-        has a node key.
+        it. It is a candidate, whatever it was where it comes from; but failed, with the
+        reasons, when it failed validation or was withdrawn there, or is unfit now. Node
+        ids become pseudonyms where this registry has a node key.
+
+        Repeated, it changes nothing. But where the bytes of the version were removed by
+        retention, or are lost or damaged, those of the bundle take their place, once
+        their digest proves to be the version's.
 
         Parameters
         ----------
@@ -89,6 +92,8 @@ class ExchangeVerbs(BlockingRegistry):
             When it is no sound bundle.
         DuplicateVersionError
             When its number is taken by other bytes.
+        StorageError
+            When the bytes could not be saved; nothing changed.
         InvalidNameError
             When it names its model or version as nothing can be named.
         """

@@ -11,6 +11,7 @@ from flwr_registry.errors import DatabaseError, RegistryError, ValidationError
 from flwr_registry.records import ModelVersion, StoredObject
 from flwr_registry.registry.steps import FAILURES, Steps, byte_work, write
 from flwr_registry.registry.versions.registration import Registration
+from flwr_registry.registry.versions.removed_bytes import refuse_removed_bytes
 from flwr_registry.registry.versions.version_writing import (
     Reservation,
     commit_version,
@@ -92,6 +93,8 @@ def register(
     ------
     DuplicateVersionError
         When the version, or the round, is registered with other bytes.
+    InvalidStateError
+        When it is registered with the same, but retention removed them.
     StorageError, DatabaseError
         When saving failed; nothing half-written is visible.
     FencedError
@@ -101,7 +104,7 @@ def register(
         reserved = yield from write(lambda s: reserve_version(s, registration))
         if isinstance(reserved, ModelVersion):
             digest = yield from byte_work(lambda: digest_of(content))
-            return refuse_other_bytes(reserved, digest)
+            return refuse_removed_bytes(refuse_other_bytes(reserved, digest))
         stored = yield from _save(storage, reserved, content)
         registered = yield from _commit(storage, reserved, stored)
         if registered.storage_path == stored.key:
@@ -109,7 +112,7 @@ def register(
         # These bytes were registered before, or another writer was faster. What cannot
         # be deleted is an orphan, and no reason to fail.
         with suppress(RegistryError):
-            yield from byte_work(partial(storage.delete, stored.key), undoes=True)
+            yield from byte_work(partial(storage.delete, stored.key), always=True)
         if registered.checksum == stored.sha256:
             return registered
 
@@ -147,10 +150,10 @@ def _take_back(
 
     Only while the number is held is the file nobody else's, and no version's.
     """
-    if (yield from write(lambda s: is_reserved(s, reserved), undoes=True)):
-        yield from byte_work(partial(storage.delete, stored.key), undoes=True)
+    if (yield from write(lambda s: is_reserved(s, reserved), always=True)):
+        yield from byte_work(partial(storage.delete, stored.key), always=True)
         yield from _release(reserved)
 
 
 def _release(reserved: Reservation) -> Steps[bool]:
-    return write(lambda session: release_upload(session, reserved), undoes=True)
+    return write(lambda session: release_upload(session, reserved), always=True)

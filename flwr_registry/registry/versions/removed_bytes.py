@@ -20,6 +20,7 @@ def refuse_removed_bytes(version: ModelVersion) -> ModelVersion:
         raise InvalidStateError(
             f"the bytes of {version.reference} were removed by retention on "
             f"{version.bytes_removed_at:%Y-%m-%d %H:%M} UTC; its row and lineage "
-            "stayed. Take another version, or register the weights under a new one"
+            "stayed. Import them from a bundle, take another version, or register the "
+            "weights under a new one"
         )
     return version

@@ -23,7 +23,6 @@ from flwr_registry.registry.rows.row_records import version_record
 from flwr_registry.registry.rows.run_db import RoundRow
 from flwr_registry.registry.rows.version_db import UploadRow, VersionRow
 from flwr_registry.registry.versions.registration import Registration
-from flwr_registry.registry.versions.removed_bytes import refuse_removed_bytes
 from flwr_registry.registry.versions.repeated_rounds import made_again
 from flwr_registry.registry.versions.run_leases import refuse_fenced
 from flwr_registry.registry.versions.run_recording import hold_model, save_round
@@ -199,11 +198,9 @@ def refuse_other_bytes(existing: ModelVersion, sha256: str) -> ModelVersion:
     ------
     DuplicateVersionError
         When they are others.
-    InvalidStateError
-        When they are the same, but retention removed them.
     """
     if existing.checksum == sha256:
-        return refuse_removed_bytes(existing)
+        return existing
     made_by = ""
     if existing.run_name is not None and existing.server_round is not None:
         made_by = f", by round {existing.server_round} of run {existing.run_name}"
