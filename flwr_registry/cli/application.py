@@ -29,6 +29,7 @@ __all__ = [
     "ReferenceText",
     "RegistryPlace",
     "StoragePlace",
+    "VersionOrRun",
     "Yes",
     "app",
     "chosen_direction",
@@ -72,6 +73,14 @@ ReferenceText = Annotated[
     str,
     typer.Argument(
         metavar="REF", help="NAME, NAME:1.4.0, NAME@ALIAS or models:/NAME/1.4.0."
+    ),
+]
+VersionOrRun = Annotated[
+    str,
+    typer.Argument(
+        metavar="REF",
+        help="NAME, NAME:1.4.0, NAME@ALIAS, models:/NAME/1.4.0, or the number that "
+        "`flwr run` printed.",
     ),
 ]
 

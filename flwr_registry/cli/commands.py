@@ -12,9 +12,9 @@ import typer
 from flwr_registry.cli.application import (
     Format,
     OutputFormat,
-    ReferenceText,
     RegistryPlace,
     StoragePlace,
+    VersionOrRun,
     app,
     console,
     database_app,
@@ -24,8 +24,10 @@ from flwr_registry.cli.application import (
     print_json,
     print_rich,
 )
-from flwr_registry.cli.rendering import version_panel, version_table
-from flwr_registry.registry import resolve_places, upgrade_database
+from flwr_registry.cli.flower_runs import find_flower_runs, versions_of
+from flwr_registry.cli.rendering import run_panel, version_panel, version_table
+from flwr_registry.records import Run
+from flwr_registry.registry import ModelRegistry, resolve_places, upgrade_database
 
 # Narrower terminals have no room for the time of each version.
 _WIDE = 100
@@ -55,13 +57,20 @@ def list_versions(
 
 @app.command()
 def show(
-    reference: ReferenceText,
+    reference: VersionOrRun,
     registry: RegistryPlace = None,
     storage: StoragePlace = None,
     output: Format = OutputFormat.DEFAULT,
 ) -> None:
-    """Show one version: where it came from, its metrics, and who gave to it."""
+    """Show one version: where it came from, its metrics, and who gave to it.
+
+    Given the number that `flwr run` printed, show what that run made.
+    """
     with opened_registry(registry, storage) as opened:
+        of_number = find_flower_runs(opened, reference)
+        if of_number:
+            _show_runs(opened, of_number, output)
+            return
         version = opened.get(reference)
         given = opened.contributions(version.reference)
         runs = opened.runs(version.model)
@@ -75,6 +84,20 @@ def show(
             print_json(opened, described)
             return
         print_rich(version_panel(version, run, given, opened.storage.url))
+
+
+def _show_runs(opened: ModelRegistry, runs: list[Run], output: OutputFormat) -> None:
+    versions = versions_of(opened, runs)
+    if output is OutputFormat.JSON:
+        described = {
+            "runs": [asdict(each) for each in runs],
+            "versions": [asdict(each) for each in versions],
+        }
+        print_json(opened, described)
+        return
+    for run in runs:
+        made = [each for each in versions if each.run_id == run.id]
+        print_rich(run_panel(run, made, wide=console().width >= _WIDE))
 
 
 @database_app.command("upgrade")

@@ -10,14 +10,15 @@ import typer
 from flwr_registry.cli.application import (
     Format,
     OutputFormat,
-    ReferenceText,
     RegistryPlace,
     StoragePlace,
+    VersionOrRun,
     app,
     opened_registry,
     print_json,
     print_rich,
 )
+from flwr_registry.cli.flower_runs import newest_version
 from flwr_registry.cli.lineage_drawing import lineage_dot, lineage_tree
 from flwr_registry.cli.rendering import diff_parts
 
@@ -26,7 +27,7 @@ __all__ = ["diff", "lineage"]
 
 @app.command()
 def lineage(
-    reference: ReferenceText,
+    reference: VersionOrRun,
     dot: Annotated[
         bool, typer.Option("--dot", help="Print a graph for Graphviz.")
     ] = False,
@@ -34,9 +35,12 @@ def lineage(
     storage: StoragePlace = None,
     output: Format = OutputFormat.DEFAULT,
 ) -> None:
-    """Show what a version was trained from, and what was trained from it."""
+    """Show what a version was trained from, and what was trained from it.
+
+    Given the number that `flwr run` printed, it is that run's newest version.
+    """
     with opened_registry(registry, storage) as opened:
-        found = opened.lineage(reference)
+        found = opened.lineage(newest_version(opened, reference))
         if output is OutputFormat.JSON:
             print_json(opened, asdict(found))
         elif dot:

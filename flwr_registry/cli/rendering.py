@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -24,6 +24,7 @@ __all__ = [
     "diff_parts",
     "number",
     "printable",
+    "run_panel",
     "status_of",
     "table_of",
     "version_panel",
@@ -35,7 +36,7 @@ _BAD = {"withdrawn", "damaged"}
 _STYLES = {"active": "bold green", "archived": "dim", "failed": "red"}
 
 
-def version_table(model: str, versions: list[ModelVersion], *, wide: bool) -> Table:
+def version_table(model: str, versions: Sequence[ModelVersion], *, wide: bool) -> Table:
     """Show versions of a model, a line each.
 
     Parameters
@@ -80,6 +81,22 @@ def version_panel(
     return Panel.fit(Group(*_spaced(parts)), title=title, title_align="left")
 
 
+def run_panel(run: Run, versions: Sequence[ModelVersion], *, wide: bool) -> Panel:
+    """Show where a run comes from, and the versions that it made."""
+    model = run.provenance.model
+    facts: dict[str, str | Text] = {
+        "model": model,
+        "started": f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC",
+        **{n: fact for n, fact in _origin_of(run).items() if fact and n != "run"},
+    }
+    made: RenderableType = Text("it made no version", style="yellow")
+    if versions:
+        made = version_table(model, versions, wide=wide)
+    title = Text(f"run {run.provenance.name}", style="bold")
+    parts = _spaced([_key_values(facts), made])
+    return Panel.fit(Group(*parts), title=title, title_align="left")
+
+
 def _facts_of(
     version: ModelVersion, run: Run | None, storage_url: str
 ) -> dict[str, str | Text]:
@@ -99,17 +116,22 @@ def _facts_of(
     if version.epsilon is not None:
         facts["privacy"] = f"epsilon {version.epsilon:g}, delta {version.delta:g}"
     if run is not None:
-        came = run.provenance
-        round_text = f", round {version.server_round}" if version.server_round else ""
-        facts |= {
-            "run": f"{came.name}{round_text}",
-            "flwr run": came.flwr_run_id,
-            "app": " ".join(filter(None, (came.app_id, came.app_version))),
-            "federation": came.federation,
-            "strategy": came.strategy,
-            "made with": ", ".join(f"{k} {v}" for k, v in came.versions.items()),
-        }
+        facts |= _origin_of(run)
+        if version.server_round:
+            facts["run"] = f"{run.provenance.name}, round {version.server_round}"
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _origin_of(run: Run) -> dict[str, str]:
+    came = run.provenance
+    return {
+        "run": came.name,
+        "flwr run": came.flwr_run_id,
+        "app": " ".join(filter(None, (came.app_id, came.app_version))),
+        "federation": came.federation,
+        "strategy": came.strategy,
+        "made with": ", ".join(f"{k} {v}" for k, v in came.versions.items()),
+    }
 
 
 def _errors_of(version: ModelVersion) -> Text:

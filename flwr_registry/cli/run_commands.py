@@ -22,6 +22,7 @@ from flwr_registry.cli.application import (
     print_json,
     print_rich,
 )
+from flwr_registry.cli.flower_runs import run_name
 
 __all__ = ["run_app"]
 
@@ -36,7 +37,10 @@ def _group() -> None:
 
 @run_app.command()
 def release(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the run.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Its name, or the number of `flwr run`."),
+    ],
     yes: Yes = False,
     actor: Actor = None,
     registry: RegistryPlace = None,
@@ -48,6 +52,7 @@ def release(
     A holder that is still alive can write nothing once that start has begun.
     """
     with opened_registry(registry, storage) as opened:
+        name = run_name(opened, name)
         held = opened.run_lease(name)
         if held is None:
             message = f"Error: no start of run {name} ever held it"

@@ -120,8 +120,9 @@ class Conditions:
             case "model":
                 models = select(ModelRow.id).where(self._holds(asked, ModelRow.name))
                 return VersionRow.model_id.in_(models)
-            case "run":
-                runs = select(RunRow.id).where(self._holds(asked, RunRow.name))
+            case "run" | "flwr_run_id" as which:
+                told = RunRow.name if which == "run" else RunRow.flwr_run_id
+                runs = select(RunRow.id).where(self._holds(asked, told))
                 return _present(VersionRow.run_id, VersionRow.run_id.in_(runs))
             case "node":
                 return self._given_by(asked)

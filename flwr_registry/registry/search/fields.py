@@ -62,6 +62,7 @@ FIELDS: Mapping[str, Kind] = {
     "version": Kind.VERSION,
     "status": Kind.STATUS,
     "run": Kind.TEXT,
+    "flwr_run_id": Kind.TEXT,
     "node": Kind.NODE,
     "round": Kind.NUMBER,
     "created": Kind.TIME,

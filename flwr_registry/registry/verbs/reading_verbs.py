@@ -123,9 +123,19 @@ class ReadingVerbs(BlockingRegistry):
         """List the names of all models that have a version."""
         return self._run(read(queries.list_models))
 
-    def runs(self, model: str | None = None) -> builtins.list[Run]:
-        """List runs, newest first."""
-        return self._run(read(lambda session: queries.list_runs(session, model)))
+    def runs(
+        self, model: str | None = None, *, flwr_run_id: int | str | None = None
+    ) -> builtins.list[Run]:
+        """List runs, newest first; all conditions hold together.
+
+        Parameters
+        ----------
+        model : str, optional
+            Name of the model.
+        flwr_run_id : int or str, optional
+            The number that ``flwr run`` prints.
+        """
+        return self._run(_runs(model, flwr_run_id))
 
     def rounds(self, run: Run) -> builtins.list[Round]:
         """List rounds of a run in their order, with their contributions."""
@@ -174,9 +184,11 @@ class AsyncReadingVerbs(AwaitedRegistry):
         """List the names of all models that have a version."""
         return await self._run(read(queries.list_models))
 
-    async def runs(self, model: str | None = None) -> builtins.list[Run]:
-        """List runs, newest first."""
-        return await self._run(read(lambda session: queries.list_runs(session, model)))
+    async def runs(
+        self, model: str | None = None, *, flwr_run_id: int | str | None = None
+    ) -> builtins.list[Run]:
+        """List runs, newest first; see `ModelRegistry.runs`."""
+        return await self._run(_runs(model, flwr_run_id))
 
     async def rounds(self, run: Run) -> builtins.list[Round]:
         """List rounds of a run in their order; see `ModelRegistry.rounds`."""
@@ -202,6 +214,13 @@ def _listed(
             session, model=model, status=wanted, run=run, limit=limit
         )
     )
+
+
+def _runs(
+    model: str | None, flwr_run_id: int | str | None
+) -> Steps[builtins.list[Run]]:
+    number = None if flwr_run_id is None else str(flwr_run_id)
+    return read(lambda s: queries.list_runs(s, model, flwr_run_id=number))
 
 
 def _loaded(storage: StorageBackend, reference: Reference) -> Steps[Weights]:

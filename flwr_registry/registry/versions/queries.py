@@ -126,12 +126,16 @@ def list_versions(
     return [version_record(row) for row in session.scalars(query)]
 
 
-def list_runs(session: Session, model: str | None = None) -> list[Run]:
+def list_runs(
+    session: Session, model: str | None = None, *, flwr_run_id: str | None = None
+) -> list[Run]:
     """List runs, newest first."""
     query = select(RunRow).order_by(RunRow.id.desc())
     if model is not None:
         ids = select(ModelRow.id).where(ModelRow.name == model).scalar_subquery()
         query = query.where(RunRow.model_id == ids)
+    if flwr_run_id is not None:
+        query = query.where(RunRow.flwr_run_id == flwr_run_id)
     return [run_record(row) for row in session.scalars(query)]
 
 

@@ -1,0 +1,112 @@
+"""Runs by the number that ``flwr run`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flwr_registry.errors import InvalidReferenceError, ModelNotFoundError
+from flwr_registry.records import ModelVersion, Run
+from flwr_registry.registry import ModelRegistry
+
+__all__ = ["find_flower_runs", "newest_version", "run_name", "versions_of"]
+
+_SHOWN = 5
+_MOST_VERSIONS = 10_000
+
+
+def find_flower_runs(opened: ModelRegistry, text: str) -> list[Run]:
+    """Find the runs that a text names by Flower's number; none where it is no number.
+
+    Raises
+    ------
+    ModelNotFoundError
+        When neither a run has the number, nor a model this name.
+    InvalidReferenceError
+        When both do.
+    """
+    if not text.isascii() or not text.isdigit():
+        return []
+    found = opened.runs(flwr_run_id=text)
+    is_model = text in opened.models()
+    if found and is_model:
+        raise InvalidReferenceError(
+            f"{text} is a model and a Flower run: write models:/{text}/latest for the "
+            f"model, or search \"flwr_run_id = '{text}'\" for the run"
+        )
+    if not found and not is_model:
+        raise ModelNotFoundError(
+            f"no run has Flower's number {text}, and no model this name; "
+            f"{_newest(opened)}",
+            reference=text,
+        )
+    return found
+
+
+def versions_of(opened: ModelRegistry, runs: Sequence[Run]) -> list[ModelVersion]:
+    """List the versions of runs with one number of Flower, newest first."""
+    number = runs[0].provenance.flwr_run_id
+    page = opened.search(f"flwr_run_id = '{number}'", page_size=_MOST_VERSIONS)
+    return list(page.versions)
+
+
+def newest_version(opened: ModelRegistry, reference: str) -> str:
+    """Return a reference as it is, or that of a Flower run's newest version.
+
+    Raises
+    ------
+    InvalidReferenceError
+        When the run made versions of several models.
+    ModelNotFoundError
+        When it made none, or nothing has this number or name.
+    """
+    runs = find_flower_runs(opened, reference)
+    if not runs:
+        return reference
+    newest: dict[str, ModelVersion] = {}
+    for version in versions_of(opened, runs):
+        newest.setdefault(version.model, version)
+    if not newest:
+        names = ", ".join(sorted({run.provenance.name for run in runs}))
+        raise ModelNotFoundError(
+            f"Flower run {reference} (run {names}) made no version",
+            reference=reference,
+        )
+    if len(newest) > 1:
+        choices = " or ".join(sorted(each.reference for each in newest.values()))
+        raise InvalidReferenceError(
+            f"Flower run {reference} made versions of {len(newest)} models: "
+            f"name one, such as {choices}"
+        )
+    return next(iter(newest.values())).reference
+
+
+def run_name(opened: ModelRegistry, text: str) -> str:
+    """Return a run's name as it is, or that of the run with Flower's number.
+
+    Raises
+    ------
+    InvalidReferenceError
+        When several runs have it, or another run has it as its name.
+    """
+    if not text.isascii() or not text.isdigit():
+        return text
+    names = {run.provenance.name for run in opened.runs(flwr_run_id=text)}
+    if names and opened.run_lease(text) is not None:
+        names.add(text)
+    if len(names) > 1:
+        raise InvalidReferenceError(
+            f"{text} stands for several runs: give the name of one, "
+            f"{' or '.join(sorted(names))}"
+        )
+    return names.pop() if names else text
+
+
+def _newest(opened: ModelRegistry) -> str:
+    known: dict[str, str] = {}
+    for run in opened.runs():
+        if run.provenance.flwr_run_id:
+            known.setdefault(run.provenance.flwr_run_id, run.provenance.name)
+    if not known:
+        return "no run here came from Flower's own command"
+    shown = [f"{number} (run {name})" for number, name in known.items()][:_SHOWN]
+    return f"the newest of Flower are {', '.join(shown)}"
