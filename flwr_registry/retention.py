@@ -7,7 +7,7 @@ are joined by ``|``: what any of them keeps is kept.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
@@ -23,6 +23,7 @@ __all__ = [
     "LatestN",
     "RetentionPolicy",
     "YoungerThan",
+    "kept_by",
     "removed_by",
 ]
 
@@ -43,6 +44,9 @@ class Kept:
         By name, as the most trusted source measured them.
     pinned : bool
         Stays whatever a policy says.
+    sound : bool
+        It may take a place among the newest or the best. What failed, was withdrawn or
+        superseded takes none.
     """
 
     order: int
@@ -50,11 +54,12 @@ class Kept:
     created_at: datetime | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     pinned: bool = False
+    sound: bool = True
 
 
 @runtime_checkable
 class RetentionPolicy(Protocol):
-    """Says what stays."""
+    """Says what stays; its text, as `str` gives it, names that in a few words."""
 
     def kept(self, items: Sequence[Kept], now: datetime) -> frozenset[int]:
         """Return the `order` of each item that stays.
@@ -83,6 +88,9 @@ class _Joinable:
 class KeepAll(_Joinable):
     """Everything stays."""
 
+    def __str__(self) -> str:
+        return "everything"
+
     def kept(self, items: Sequence[Kept], now: datetime) -> frozenset[int]:
         """Return all."""
         return _orders(items)
@@ -90,7 +98,7 @@ class KeepAll(_Joinable):
 
 @dataclass(frozen=True, slots=True)
 class LatestN(_Joinable):
-    """The newest `n` stay.
+    """The newest `n` that are sound stay.
 
     Raises
     ------
@@ -103,17 +111,21 @@ class LatestN(_Joinable):
     def __post_init__(self) -> None:
         _check_count(self.n)
 
+    def __str__(self) -> str:
+        return "the newest" if self.n == 1 else f"the newest {self.n}"
+
     def kept(self, items: Sequence[Kept], now: datetime) -> frozenset[int]:
-        """Return the newest by their order."""
-        newest = sorted(items, key=lambda item: item.order, reverse=True)
-        return _orders(newest[: self.n])
+        """Return the newest sound ones by their order."""
+        sound = [item for item in items if item.sound]
+        sound.sort(key=lambda item: item.order, reverse=True)
+        return _orders(sound[: self.n])
 
 
 @dataclass(frozen=True, slots=True)
 class BestN(_Joinable):
     """The best `n` by a metric stay; of equal ones the newer is better.
 
-    What has no finite value of the metric is not among the best.
+    What is not sound, or has no finite value of the metric, is not among the best.
 
     Attributes
     ----------
@@ -140,13 +152,18 @@ class BestN(_Joinable):
             raise ValueError("the best are chosen by a metric: name one")
         object.__setattr__(self, "mode", known_direction(self.metric, self.mode))
 
+    def __str__(self) -> str:
+        best = "the best" if self.n == 1 else f"the best {self.n}"
+        which = "highest" if self.mode == "max" else "lowest"
+        return f"{best} by {self.metric} ({which})"
+
     def kept(self, items: Sequence[Kept], now: datetime) -> frozenset[int]:
-        """Return the best of those that were measured."""
+        """Return the best of the sound ones that were measured."""
         sign = 1 if self.mode == "max" else -1
         measured = [
             item
             for item in items
-            if math.isfinite(item.metrics.get(self.metric, math.nan))
+            if item.sound and math.isfinite(item.metrics.get(self.metric, math.nan))
         ]
         measured.sort(
             key=lambda item: (sign * item.metrics[self.metric], item.order),
@@ -173,6 +190,9 @@ class EveryNth(_Joinable):
     def __post_init__(self) -> None:
         _check_count(self.n)
 
+    def __str__(self) -> str:
+        return "each round" if self.n == 1 else f"those of every {self.n} rounds"
+
     def kept(self, items: Sequence[Kept], now: datetime) -> frozenset[int]:
         """Return those whose round is a multiple of `n`."""
         return _orders(item for item in items if _number_of(item) % self.n == 0)
@@ -193,6 +213,9 @@ class YoungerThan(_Joinable):
     def __post_init__(self) -> None:
         if self.age <= timedelta(0):
             raise ValueError(f"an age is above zero, not {self.age}")
+
+    def __str__(self) -> str:
+        return f"what is younger than {str(self.age).removesuffix(', 0:00:00')}"
 
     def kept(self, items: Sequence[Kept], now: datetime) -> frozenset[int]:
         """Return those that are young at the time `now`."""
@@ -225,6 +248,9 @@ class AnyOf(_Joinable):
                 raise TypeError(f"{policy!r} is no retention policy")
         object.__setattr__(self, "policies", policies)
 
+    def __str__(self) -> str:
+        return ", ".join(dict.fromkeys(map(str, _parts_of(self))))
+
     def kept(self, items: Sequence[Kept], now: datetime) -> frozenset[int]:
         """Return the union of what the policies keep."""
         return frozenset().union(*(each.kept(items, now) for each in self.policies))
@@ -237,6 +263,33 @@ def removed_by(
     kept = policy.kept(items, now)
     gone = (item for item in items if item.order not in kept and not item.pinned)
     return sorted(gone, key=lambda item: item.order)
+
+
+def kept_by(
+    policy: RetentionPolicy, items: Sequence[Kept], now: datetime
+) -> dict[int, tuple[RetentionPolicy, ...]]:
+    """Tell for each item that a policy keeps which parts of the policy keep it.
+
+    Returns
+    -------
+    dict of int to tuple of RetentionPolicy
+        By `order`. A policy that was not joined is its only part.
+    """
+    found: dict[int, tuple[RetentionPolicy, ...]] = {}
+    for part in _parts_of(policy):
+        for order in part.kept(items, now):
+            if part not in found.get(order, ()):
+                found[order] = (*found.get(order, ()), part)
+    return found
+
+
+def _parts_of(policy: RetentionPolicy) -> Iterator[RetentionPolicy]:
+    """Take joined policies apart."""
+    if not isinstance(policy, AnyOf):
+        yield policy
+        return
+    for each in policy.policies:
+        yield from _parts_of(each)
 
 
 def _orders(items: Iterable[Kept]) -> frozenset[int]:

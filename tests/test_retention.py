@@ -17,6 +17,7 @@ from flwr_registry.retention import (
     LatestN,
     RetentionPolicy,
     YoungerThan,
+    kept_by,
     removed_by,
 )
 
@@ -31,6 +32,7 @@ kept = st.builds(
     created_at=st.none() | st.integers(0, 60).map(lambda days: NOW - days * DAY),
     metrics=st.dictionaries(st.sampled_from(["loss", "accuracy"]), values),
     pinned=st.booleans(),
+    sound=st.booleans(),
 )
 items_strategy = st.lists(kept, unique_by=lambda item: item.order, max_size=20)
 counts = st.integers(1, 25)
@@ -77,9 +79,54 @@ def test_removed_is_what_is_neither_kept_nor_pinned(policy, given):
     assert not gone & stays
 
 
+@given(simple, simple, simple, items_strategy)
+def test_the_parts_of_a_policy_tell_why_something_stays(one, other, third, given):
+    joined = (one | other) | third
+    why = kept_by(joined, given, NOW)
+    assert why.keys() == joined.kept(given, NOW)
+    for order, parts in why.items():
+        assert set(parts) == {
+            part for part in (one, other, third) if order in part.kept(given, NOW)
+        }
+        assert len(set(parts)) == len(parts)
+        assert all(str(part) in str(joined) for part in parts)
+    assert kept_by(one, given, NOW).keys() == one.kept(given, NOW)
+
+
+@given(counts, st.sampled_from(["min", "max"]), items_strategy)
+def test_what_is_not_sound_takes_no_place(n, mode, given):
+    sound = [item for item in given if item.sound]
+    for policy in (LatestN(n), BestN(n, "loss", mode)):
+        assert policy.kept(given, NOW) == policy.kept(sound, NOW)
+
+
+def test_a_policy_of_ones_own_tells_by_its_own_text():
+    class Odd:
+        def kept(self, items, now):
+            return frozenset(item.order for item in items if item.order % 2)
+
+        def __str__(self):
+            return "the odd ones"
+
+    odd = Odd()
+    why = kept_by(AnyOf(odd, LatestN(1)), items({}, {}, {}, {}), NOW)
+    assert why == {1: (odd,), 3: (odd,), 4: (LatestN(1),)}
+    assert str(AnyOf(odd, LatestN(2))) == "the odd ones, the newest 2"
+
+
+def test_policies_tell_what_they_keep():
+    joined = BestN(2, "loss") | EveryNth(5) | YoungerThan(30 * DAY) | KeepAll()
+    assert str(joined) == (
+        "the best 2 by loss (lowest), those of every 5 rounds, "
+        "what is younger than 30 days, everything"
+    )
+    assert str(BestN(1, "accuracy")) == "the best by accuracy (highest)"
+    assert str(EveryNth(1)) == "each round"
+
+
 @given(counts, items_strategy)
 def test_the_latest_are_the_newest(n, given):
-    orders = sorted(item.order for item in given)
+    orders = sorted(item.order for item in given if item.sound)
     assert LatestN(n).kept(given, NOW) == set(orders[-n:])
 
 
@@ -89,7 +136,7 @@ def test_none_that_goes_is_better_than_one_of_the_best(n, mode, given):
     measured = {
         item.order: item.metrics["loss"]
         for item in given
-        if math.isfinite(item.metrics.get("loss", math.nan))
+        if item.sound and math.isfinite(item.metrics.get("loss", math.nan))
     }
     assert best <= measured.keys()
     assert len(best) == min(n, len(measured))

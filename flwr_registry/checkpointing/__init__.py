@@ -5,6 +5,7 @@ from flwr_registry.checkpointing.checkpoint import (
     CheckpointContent,
     Manifest,
 )
+from flwr_registry.checkpointing.checkpoint_files import is_checkpoint_key
 from flwr_registry.checkpointing.checkpoint_manager import CheckpointManager
 from flwr_registry.checkpointing.checkpoint_scheduler import (
     AnyDue,
@@ -36,7 +37,7 @@ from flwr_registry.checkpointing.run_folders import (
     run_folders,
 )
 from flwr_registry.checkpointing.run_lease import RunLease
-from flwr_registry.checkpointing.storage_leases import StorageLeases
+from flwr_registry.checkpointing.storage_leases import StorageLeases, is_lease_key
 
 __all__ = [
     "AnyDue",
@@ -57,6 +58,8 @@ __all__ = [
     "capture_random_state",
     "each_manifest",
     "flat_metrics",
+    "is_checkpoint_key",
+    "is_lease_key",
     "latest_run_folder",
     "manifests_of",
     "new_run_folder",

@@ -7,13 +7,13 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from flwr_registry.checkpointing.run_folders import folder_of
+from flwr_registry.checkpointing.run_folders import ROOT, folder_of, is_run_folder
 from flwr_registry.errors import CheckpointError
 from flwr_registry.records import StoredObject
 from flwr_registry.storage import BytesContent, StorageBackend, digest_of
 from flwr_registry.weights import load_verified
 
-__all__ = ["STATE", "WEIGHTS", "CheckpointFiles", "Listing"]
+__all__ = ["STATE", "WEIGHTS", "CheckpointFiles", "Listing", "is_checkpoint_key"]
 
 _COMMITTED = "COMMITTED"
 _INTERIM = "INTERIM"
@@ -44,6 +44,16 @@ class Listing:
     interim: frozenset[int]
     pinned: frozenset[int]
     unfinished: frozenset[int]
+
+
+def is_checkpoint_key(key: str) -> bool:
+    """Tell the files of checkpoints from what others put beside them."""
+    root, _, below = key.partition("/")
+    run, _, name = below.partition("/")
+    parts = _ROUND.fullmatch(name)
+    return (
+        root == ROOT and is_run_folder(run) and parts is not None and parts[2] in _OWN
+    )
 
 
 class CheckpointFiles:

@@ -11,6 +11,7 @@ from flwr_registry.storage import StorageBackend
 __all__ = [
     "ROOT",
     "folder_of",
+    "is_run_folder",
     "latest_run_folder",
     "new_run_folder",
     "run_folders",
@@ -61,7 +62,7 @@ def run_folders(storage: StorageBackend, name: str | None = None) -> list[str]:
         return [_numbered(name, start) for start in _starts(storage, name)]
     names = {key.split("/")[1] for key in storage.list(ROOT) if key.count("/") > 1}
     runs: dict[str, set[int]] = {}
-    for folder in filter(_is_folder, names):
+    for folder in filter(is_run_folder, names):
         run, _, start = folder.partition("~")
         runs.setdefault(run, set()).add(int(start or 1))
     return [
@@ -71,7 +72,7 @@ def run_folders(storage: StorageBackend, name: str | None = None) -> list[str]:
     ]
 
 
-def _is_folder(name: str) -> bool:
+def is_run_folder(name: str) -> bool:
     """Tell the folders of runs from what others put beside them."""
     try:
         folder_of(name)

@@ -11,16 +11,22 @@ from flwr_registry.errors import ObjectNotFoundError
 from flwr_registry.records import Lease, LeaseHolder, check_name
 from flwr_registry.storage import BytesContent, ConditionalStorage, StorageBackend
 
-__all__ = ["StorageLeases"]
+__all__ = ["StorageLeases", "is_lease_key"]
 
 _ROOT = "leases"
 _HELD = "held"
 _RENEWED = "renewed"
 _RELEASED = "released"
-_KEY = re.compile(rf"(\d{{6,}})/({_HELD}|{_RENEWED}|{_RELEASED})")
+_KEY = re.compile(rf"([0-9]{{6,}})/({_HELD}|{_RENEWED}|{_RELEASED})")
 _MAX_BYTES = 64 * 1024
 _LOOKS = 10
 _UNKNOWN = LeaseHolder("an unknown host", 0)
+
+
+def is_lease_key(key: str) -> bool:
+    """Tell the objects of leases from what others put beside them."""
+    root, _, below = key.partition("/")
+    return root == _ROOT and _KEY.fullmatch(below.partition("/")[2]) is not None
 
 
 class StorageLeases:

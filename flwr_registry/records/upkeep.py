@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 __all__ = [
     "BytesState",
     "Collection",
+    "ExplainedVersion",
+    "Fate",
     "Finding",
     "RemovedBytes",
     "Severity",
+    "UnknownDeletion",
+    "UnknownFile",
     "Verification",
     "VerificationSummary",
 ]
@@ -22,6 +27,7 @@ class BytesState(StrEnum):
     SOUND = "sound"
     DAMAGED = "damaged"
     MISSING = "missing"
+    UNREADABLE = "unreadable"
     REMOVED = "removed"
 
 
@@ -96,12 +102,94 @@ class Collection:
         Registrations that began long ago and never ended.
     size_bytes : int
         What comes back in all.
+    out_of_reach : tuple of str
+        Checkpoints that cannot be read. While there are any, nobody can tell what they
+        need, and no version and no orphan loses its bytes.
     """
 
     dry_run: bool
     versions: tuple[RemovedBytes, ...]
     orphans: tuple[RemovedBytes, ...]
     stale_uploads: int
+    size_bytes: int
+    out_of_reach: tuple[str, ...] = ()
+
+
+class Fate(StrEnum):
+    """What becomes of the bytes of a version."""
+
+    STAYS = "stays"
+    GOES = "goes"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedVersion:
+    """What a retention policy means for one version, and why.
+
+    Attributes
+    ----------
+    reference : str
+        Of the version.
+    fate : Fate
+        Whether garbage collection with the policy leaves its bytes, removes them, or
+        finds none any more.
+    reasons : tuple of str
+        Everything that keeps the bytes; or why nothing does.
+    size_bytes : int
+        Length of its file.
+    """
+
+    reference: str
+    fate: Fate
+    reasons: tuple[str, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownFile:
+    """A stored file that neither a version nor a registration of this database wrote.
+
+    Attributes
+    ----------
+    key : str
+        Where it lies in the storage.
+    size_bytes : int
+        Its length.
+    written_at : datetime or None
+        When, by the storage's clock; None where the storage does not tell.
+    """
+
+    key: str
+    size_bytes: int
+    written_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownDeletion:
+    """Which unknown files were deleted, or would be.
+
+    Attributes
+    ----------
+    dry_run : bool
+        Nothing was changed.
+    files : tuple of UnknownFile
+        Those that went.
+    named : tuple of str
+        Keys of those that a checkpoint names, which stay.
+    young : tuple of str
+        Keys of those that are too young, or of unknown age, which stay.
+    foreign : tuple of str
+        Links, and names that no registry gives, which stay.
+    size_bytes : int
+        What comes back.
+    """
+
+    dry_run: bool
+    files: tuple[UnknownFile, ...]
+    named: tuple[str, ...]
+    young: tuple[str, ...]
+    foreign: tuple[str, ...]
     size_bytes: int
 
 

@@ -1,6 +1,7 @@
 """verify, gc and doctor on the command line."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,41 @@ def test_doctor_tells_how_to_mend(run_command, tmp_path):
     assert "digits:1.1.0" in said and "backup" in said
     found = json.loads(run_command("doctor", "--format", "json", code=1).stdout)
     assert found["findings"][0]["severity"] == "error"
+
+
+def test_gc_explains(run_command):
+    said = run_command("gc", "--keep-latest", "1", "--explain").stdout
+    assert "the policy keeps only the newest" in said and "it is a root" in said
+    assert "bytes that stay: 2; that go: 3; that are gone: 0" in said
+    words = ("gc", "--keep-latest", "1", "--explain", "--format", "json")
+    told = json.loads(run_command(*words).stdout)["versions"]
+    assert [each["fate"] for each in told] == ["stays", "goes", "goes", "goes", "stays"]
+    assert told[1]["reasons"] == ["the policy keeps only the newest"]
+    run_command("gc", "--keep-latest", "1", "--yes")
+    said = run_command("gc", "--keep-latest", "1", "--explain").stdout
+    assert "that are gone: 3" in said
+
+
+def test_unknown_files_are_shown_and_deleted(run_command, tmp_path):
+    path = tmp_path / "models" / "digits" / "1.9.0" / "0123456789ab.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(b"12345")
+    os.utime(path, (1e9, 1e9))
+    (tmp_path / "models" / "my notes").write_bytes(b"1")
+    said = run_command("doctor").stdout
+    assert "1 unknown file (5 bytes)" in said and "--older-than 7d" in said
+    assert "1 foreign file (1 bytes)" in said and "'models/my notes'" in said
+    words = ("delete-unknown", "--older-than", "7d")
+    said = run_command(*words, "--dry-run").stdout
+    assert "1.9.0/0123456789ab" in said and "2001-09-09" in said
+    assert "links and foreign names: 1" in said
+    assert "--yes" in run_command(*words, code=1).stderr
+    planned = run_command(*words, "--dry-run", "--format", "json").stdout
+    assert json.loads(planned)["deletion"]["size_bytes"] == 5
+    assert path.exists()
+    assert "deleted: 1; 5 bytes came back" in run_command(*words, "--yes").stdout
+    assert not path.exists()
+    assert "nothing to delete" in run_command(*words).stdout
+    for age in ("0d", "soon", "9999999d"):
+        run_command("delete-unknown", "--older-than", age, code=2)
+    run_command("delete-unknown", code=2)

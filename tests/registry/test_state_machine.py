@@ -98,7 +98,7 @@ class Model:
     def never_removed(self) -> set[str]:
         kept = {self.production, self.newest_sound(), *self.aliases.values()}
         kept |= {self.newest_sound(each.run) for each in self.versions.values()}
-        kept |= set(self.way_back)
+        kept |= self.been
         for each in self.versions.values():
             if each.pinned or each.parent is None:
                 kept.add(each.version)

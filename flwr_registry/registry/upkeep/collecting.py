@@ -1,35 +1,51 @@
 """Garbage collection: a tombstone first, committed, then the bytes.
 
 A crash in between leaves bytes that nothing refers to, never a reference to no bytes.
+Only bytes are removed that a version or a registration of this database wrote.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
-from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from flwr_registry.checkpointing import each_manifest
 from flwr_registry.records import Collection, RemovedBytes
 from flwr_registry.registry.audit_log import append_entry
 from flwr_registry.registry.rows.column_types import now
-from flwr_registry.registry.rows.model_db import ModelRow
-from flwr_registry.registry.rows.version_db import MetricRow, UploadRow, VersionRow
 from flwr_registry.registry.steps import Steps, byte_work, read, write
-from flwr_registry.registry.upkeep.checkpoint_keys import resume_points
-from flwr_registry.registry.upkeep.orphans import find_orphans, remove_orphans
-from flwr_registry.registry.upkeep.protection import unprotected
-from flwr_registry.registry.versions.queries import require_model
+from flwr_registry.registry.upkeep.abandoned_uploads import (
+    AbandonedUpload,
+    find_abandoned,
+    forget,
+    left_by,
+    take_over,
+)
+from flwr_registry.registry.upkeep.checkpoint_needs import (
+    NeededKeys,
+    needed_keys,
+    read_needs,
+)
+from flwr_registry.registry.upkeep.kept_versions import models_of, stored_items
+from flwr_registry.registry.upkeep.protection import reasons_to_stay
+from flwr_registry.registry.upkeep.stored_files import (
+    Owner,
+    batches,
+    hold_models_of,
+    owners,
+    sorted_files,
+)
 from flwr_registry.registry.versions.run_recording import hold_model
-from flwr_registry.retention import Kept, RetentionPolicy, removed_by
+from flwr_registry.retention import RetentionPolicy, removed_by
 from flwr_registry.storage import StorageBackend, SweepingStorage
 
 __all__ = ["GarbageRequest", "collect_garbage"]
 
-_BATCH = 500
+_VERSIONS_AT_ONCE = 500
+_FILES_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,95 +63,79 @@ def collect_garbage(
     storage: StorageBackend, request: GarbageRequest
 ) -> Steps[Collection]:
     """Remove what a policy gives up, and what crashes left."""
-    stale = yield from _drop_stale_uploads(request)
-    removed: list[RemovedBytes] = []
-    if request.policy is not None:
-        removed = yield from _apply_policy(storage, request)
+    uploads = yield from _abandoned_uploads(request)
+    given_up = yield from read(lambda session: _given_up(session, request))
+    files = yield from sorted_files(storage, without=_ids(uploads))
+    # Read after versions and files: what a later checkpoint needs is none of them.
+    needs = yield from byte_work(lambda: read_needs(each_manifest(storage)))
+    needed = yield from read(lambda session: needed_keys(session, needs))
+    removed = yield from _bury_all(given_up, needed, request)
     buried = {each.key for each in removed}
-    found = yield from find_orphans(storage)
-    orphans = [each for each in found if each.key not in buried]
+    orphans = [
+        RemovedBytes(None, file.key, file.size_bytes)
+        for file, owner in files
+        if file.key not in buried
+        and not needed.reasons(file.key)
+        and (
+            owner is Owner.REMOVED_VERSION
+            or (owner is Owner.UNKNOWN and left_by(uploads, file, needs.named))
+        )
+    ]
     swept = 0
     if not request.dry_run:
-        for each in removed:
-            yield from byte_work(partial(storage.delete, each.key))
-        orphans = yield from remove_orphans(storage, orphans)
+        yield from _remove(storage, removed, ())
+        orphans = yield from _remove(storage, orphans, uploads)
+        if not needed.out_of_reach:
+            yield from write(lambda session: forget(session, uploads))
         if isinstance(storage, SweepingStorage):
             sweep = partial(storage.sweep_unfinished, request.grace_seconds)
             swept = yield from byte_work(sweep)
     freed = swept + sum(each.size_bytes for each in (*removed, *orphans))
-    return Collection(request.dry_run, tuple(removed), tuple(orphans), stale, freed)
+    return Collection(
+        request.dry_run,
+        tuple(removed),
+        tuple(orphans),
+        len(uploads),
+        freed,
+        needed.out_of_reach,
+    )
 
 
-def _drop_stale_uploads(request: GarbageRequest) -> Steps[int]:
-    """Give up registrations that began so long ago that their process is gone."""
-    limit = now() - timedelta(seconds=request.grace_seconds)
-    old = UploadRow.created_at < limit
+def _abandoned_uploads(request: GarbageRequest) -> Steps[list[AbandonedUpload]]:
+    seconds = request.grace_seconds
     if request.dry_run:
-        count = select(func.count()).select_from(UploadRow).where(old)
-        return (yield from read(lambda session: session.scalar(count) or 0))
-
-    def drop(session: Session) -> int:
-        gone = session.execute(delete(UploadRow).where(old))
-        return int(gone.rowcount)  # type: ignore[attr-defined]
-
-    return (yield from write(drop))
+        return (yield from read(lambda session: find_abandoned(session, seconds)))
+    return (yield from write(lambda session: take_over(session, seconds)))
 
 
-def _apply_policy(
-    storage: StorageBackend, request: GarbageRequest
-) -> Steps[list[RemovedBytes]]:
-    removed: list[RemovedBytes] = []
-    given_up = yield from read(lambda session: _given_up(session, request))
-    # Read after the candidates: what a later checkpoint needs is none of them.
-    needed = yield from byte_work(partial(resume_points, storage))
-    for model, ids in given_up.items():
-        for start in range(0, len(ids), _BATCH):
-            work = partial(
-                _bury,
-                model=model,
-                ids=ids[start : start + _BATCH],
-                needed=needed,
-                request=request,
-            )
-            removed += yield from (read(work) if request.dry_run else write(work))
-    return removed
+def _ids(uploads: Iterable[AbandonedUpload]) -> frozenset[int]:
+    return frozenset(each.upload_id for each in uploads)
 
 
 def _given_up(session: Session, request: GarbageRequest) -> dict[str, list[int]]:
     """Ask the policy, model by model, which versions it gives up."""
-    assert request.policy is not None
-    if request.model is not None:
-        require_model(session, request.model)
-    models = session.execute(select(ModelRow.id, ModelRow.name)).all()
+    if request.policy is None:
+        return {}
     return {
         name: [
             item.order
-            for item in removed_by(request.policy, _items(session, model_id), now())
+            for item in removed_by(
+                request.policy, stored_items(session, model_id), now()
+            )
         ]
-        for model_id, name in models
-        if request.model in (None, name)
+        for name, model_id in models_of(session, request.model).items()
     }
 
 
-def _items(session: Session, model_id: int) -> list[Kept]:
-    metrics = _metrics(session, model_id)
-    query = select(
-        VersionRow.id, VersionRow.total_rounds, VersionRow.created_at, VersionRow.pinned
-    ).where(VersionRow.model_id == model_id, VersionRow.bytes_removed_at.is_(None))
-    return [
-        Kept(id, total_rounds or None, created_at, metrics.get(id, {}), pinned)
-        for id, total_rounds, created_at, pinned in session.execute(query)
-    ]
-
-
-def _metrics(session: Session, model_id: int) -> Mapping[int, dict[str, float]]:
-    query = select(MetricRow.version_id, MetricRow.name, MetricRow.value).where(
-        MetricRow.model_id == model_id, MetricRow.best_source
-    )
-    found: dict[int, dict[str, float]] = {}
-    for version_id, name, value in session.execute(query):
-        found.setdefault(version_id, {})[name] = value
-    return found
+def _bury_all(
+    given_up: Mapping[str, Sequence[int]], needed: NeededKeys, request: GarbageRequest
+) -> Steps[list[RemovedBytes]]:
+    removed: list[RemovedBytes] = []
+    for model, ids in given_up.items():
+        for some in batches(ids, _VERSIONS_AT_ONCE):
+            work = partial(_bury, model=model, ids=some, needed=needed, request=request)
+            removed += yield from (read(work) if request.dry_run else write(work))
+    return removed
 
 
 def _bury(
@@ -143,13 +143,14 @@ def _bury(
     *,
     model: str,
     ids: Sequence[int],
-    needed: frozenset[str],
+    needed: NeededKeys,
     request: GarbageRequest,
 ) -> list[RemovedBytes]:
     """Mark the bytes of versions as removed, looking once more who needs them."""
     if not request.dry_run:
         hold_model(session, model)
-    rows = unprotected(session, ids, needed)
+    standing = list(reasons_to_stay(session, ids, needed))
+    rows = [row for row, reasons in standing if not reasons]
     found = [
         RemovedBytes(f"{model}:{row.version}", row.storage_path, row.file_size_bytes)
         for row in rows
@@ -171,3 +172,36 @@ def _bury(
         },
     )
     return found
+
+
+def _remove(
+    storage: StorageBackend,
+    dead: Sequence[RemovedBytes],
+    uploads: Sequence[AbandonedUpload],
+) -> Steps[list[RemovedBytes]]:
+    """Delete what is still dead; return it."""
+    removed: list[RemovedBytes] = []
+    for some in batches(dead, _FILES_AT_ONCE):
+        work = partial(_delete, storage=storage, dead=some, uploads=_ids(uploads))
+        removed += yield from write(work)
+    return removed
+
+
+def _delete(
+    session: Session,
+    *,
+    storage: StorageBackend,
+    dead: Sequence[RemovedBytes],
+    uploads: frozenset[int],
+) -> list[RemovedBytes]:
+    """Delete files while their models are held, looking once more whose they are."""
+    keys = [each.key for each in dead]
+    hold_models_of(session, keys)
+    known = owners(session, keys, without=uploads)
+    allowed = (
+        {Owner.REMOVED_VERSION, Owner.UNKNOWN} if uploads else {Owner.REMOVED_VERSION}
+    )
+    gone = [each for each in dead if known[each.key] in allowed]
+    for each in gone:
+        storage.delete(each.key)
+    return gone

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from flwr_registry.records import Finding, Severity, VerificationSummary
+from flwr_registry.checkpointing import FoundManifest, each_manifest
+from flwr_registry.records import BytesState, Finding, Severity, VerificationSummary
 from flwr_registry.registry.audit_reading import verify_audit
 from flwr_registry.registry.rows.column_types import now
 from flwr_registry.registry.rows.governance_db import AliasRow
 from flwr_registry.registry.rows.model_db import ModelRow
 from flwr_registry.registry.rows.version_db import UploadRow, VersionRow
 from flwr_registry.registry.steps import Steps, byte_work, read
-from flwr_registry.registry.upkeep.checkpoint_keys import each_manifest
-from flwr_registry.registry.upkeep.checkpointed_versions import compare_told
-from flwr_registry.registry.upkeep.orphans import find_orphans
+from flwr_registry.registry.upkeep.file_findings import find_in_files
+from flwr_registry.registry.upkeep.manifest_findings import compare_told
 from flwr_registry.registry.upkeep.verifying import verify_all
 from flwr_registry.storage import StorageBackend
 
 __all__ = ["examine"]
 
 _STALE_HOURS = 24
-_SHOWN = 5
 
 
 def examine(storage: StorageBackend, *, deep: bool) -> Steps[list[Finding]]:
@@ -39,13 +38,17 @@ def examine(storage: StorageBackend, *, deep: bool) -> Steps[list[Finding]]:
     if deep:
         summary = yield from verify_all(storage, None, None)
         findings += _damaged(summary)
+    manifests = yield from byte_work(lambda: list(each_manifest(storage)))
+    # First of all: what the checkpoints make known again is not unknown then.
+    findings += yield from read(lambda session: compare_told(session, manifests))
     keys = yield from byte_work(lambda: frozenset(storage.list("models")))
-    findings += yield from read(lambda session: list(_missing(session, keys)))
-    orphans = yield from find_orphans(storage)
-    findings += _orphaned([each.key for each in orphans])
+    stored = yield from read(_stored)
+    findings += yield from byte_work(lambda: list(_missing(storage, stored, keys)))
+    findings += yield from find_in_files(storage, manifests)
     findings += yield from read(lambda session: list(_in_rows(session)))
-    findings += yield from byte_work(lambda: list(_in_checkpoints(storage, keys)))
-    findings += yield from read(lambda s: compare_told(s, storage))
+    findings += yield from byte_work(
+        lambda: list(_in_checkpoints(storage, manifests, keys))
+    )
     check = yield from verify_audit(None)
     findings += [
         Finding(
@@ -62,43 +65,41 @@ def examine(storage: StorageBackend, *, deep: bool) -> Steps[list[Finding]]:
 
 def _damaged(summary: VerificationSummary) -> Iterator[Finding]:
     for each in summary.problems:
+        mend = "put the file back from a backup"
+        if each.state is BytesState.UNREADABLE:
+            mend = "let whoever runs this read it"
         yield Finding(
             Severity.ERROR,
             each.reference,
             each.problem,
-            "put the file back from a backup, then 'flwr-registry verify "
-            f"{each.reference}'",
+            f"{mend}, then 'flwr-registry verify {each.reference}'",
         )
 
 
-def _missing(session: Session, keys: frozenset[str]) -> Iterator[Finding]:
+def _stored(session: Session) -> list[tuple[str, str]]:
+    """List the versions that should have bytes, and their keys, oldest first."""
     query = (
         select(ModelRow.name, VersionRow.version, VersionRow.storage_path)
         .join(ModelRow, ModelRow.id == VersionRow.model_id)
         .where(VersionRow.bytes_removed_at.is_(None))
         .order_by(VersionRow.id)
     )
-    for name, version, key in session.execute(query):
-        if key not in keys:
+    return [(f"{name}:{version}", key) for name, version, key in session.execute(query)]
+
+
+def _missing(
+    storage: StorageBackend, stored: Sequence[tuple[str, str]], keys: Collection[str]
+) -> Iterator[Finding]:
+    for reference, key in stored:
+        # What was registered after the listing is no loss.
+        if key not in keys and not storage.exists(key):
             yield Finding(
                 Severity.ERROR,
-                f"{name}:{version}",
+                reference,
                 f"its bytes are gone ({key})",
                 "put the file back from a backup, then 'flwr-registry verify "
-                f"{name}:{version}'; otherwise never use this version",
+                f"{reference}'; otherwise never use this version",
             )
-
-
-def _orphaned(keys: Iterable[str]) -> Iterator[Finding]:
-    found = list(keys)
-    if found:
-        shown = ", ".join(found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
-        yield Finding(
-            Severity.WARNING,
-            f"{len(found)} files",
-            f"stored, but no version has them: {shown}",
-            "flwr-registry gc",
-        )
 
 
 def _in_rows(session: Session) -> Iterator[Finding]:
@@ -138,22 +139,25 @@ def _in_rows(session: Session) -> Iterator[Finding]:
         )
 
 
-def _in_checkpoints(storage: StorageBackend, keys: frozenset[str]) -> Iterator[Finding]:
-    for folder, server_round, manifest, problem in each_manifest(storage):
-        subject = f"checkpoint {folder}/{server_round}"
-        if manifest is None:
+def _in_checkpoints(
+    storage: StorageBackend, manifests: Sequence[FoundManifest], keys: Collection[str]
+) -> Iterator[Finding]:
+    for found in manifests:
+        subject = f"checkpoint {found}"
+        if found.manifest is None:
+            mend = "nothing to do while an older one is sound: resume takes that"
+            if found.is_only_out_of_reach:
+                mend = "let whoever runs this read it, or upgrade flwr-registry"
+            state = "out of reach" if found.is_only_out_of_reach else "damaged"
             yield Finding(
-                Severity.ERROR,
-                subject,
-                f"it is damaged: {problem}",
-                "nothing to do while an older one is sound: resume takes that",
+                Severity.ERROR, subject, f"it is {state}: {found.error}", mend
             )
-        elif manifest.weights.key.startswith("models/") and (
-            manifest.weights.key not in keys
-        ):
+            continue
+        key = found.manifest.weights.key
+        if key.startswith("models/") and key not in keys and not storage.exists(key):
             yield Finding(
                 Severity.ERROR,
                 subject,
-                f"its weights are gone ({manifest.weights.key})",
+                f"its weights are gone ({key})",
                 "put the file back from a backup, or resume from an older checkpoint",
             )

@@ -6,10 +6,9 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from flwr_registry.checkpointing import CheckpointContent
+from flwr_registry.checkpointing import CheckpointContent, each_manifest
 from flwr_registry.errors import InvalidNameError
 from flwr_registry.registry.steps import Steps, byte_work, write
-from flwr_registry.registry.upkeep.checkpoint_keys import each_manifest
 from flwr_registry.registry.versions.rebuilding import restore_run
 from flwr_registry.storage import StorageBackend
 
@@ -40,9 +39,9 @@ def rebuild(storage: StorageBackend) -> Steps[list[str]]:
 def _newest_contents(storage: StorageBackend) -> list[CheckpointContent]:
     """Return what each start of a run last told of itself."""
     newest: dict[str, CheckpointContent] = {}
-    for folder, _, manifest, _ in each_manifest(storage):
-        if manifest is not None:
-            newest.setdefault(folder, manifest.content)
+    for found in each_manifest(storage):
+        if found.manifest is not None:
+            newest.setdefault(found.folder, found.manifest.content)
     return list(newest.values())
 
 

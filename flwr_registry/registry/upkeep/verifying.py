@@ -9,7 +9,11 @@ from functools import partial
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from flwr_registry.errors import IntegrityError, ObjectNotFoundError
+from flwr_registry.errors import (
+    IntegrityError,
+    ObjectNotFoundError,
+    ObjectUnreadableError,
+)
 from flwr_registry.records import (
     BytesState,
     ModelVersion,
@@ -83,6 +87,9 @@ def _verified(storage: StorageBackend, version: ModelVersion) -> Steps[Verificat
         found = replace(found, state=BytesState.MISSING, problem=str(error))
     except IntegrityError as error:
         found = replace(found, state=BytesState.DAMAGED, problem=str(error))
+    except ObjectUnreadableError as error:
+        # That says nothing about the bytes.
+        return replace(found, state=BytesState.UNREADABLE, problem=str(error))
     if bool(found.problem) != (version.damaged_at is not None):
         yield from write(lambda session: _note(session, version, found))
     return found

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import builtins
+from datetime import timedelta
 
 from flwr_registry.records import (
     Collection,
+    ExplainedVersion,
     Finding,
+    UnknownDeletion,
     Verification,
     VerificationSummary,
 )
@@ -14,7 +17,9 @@ from flwr_registry.registry.awaited_registry import AwaitedRegistry
 from flwr_registry.registry.blocking_registry import BlockingRegistry
 from flwr_registry.registry.upkeep.collecting import GarbageRequest, collect_garbage
 from flwr_registry.registry.upkeep.examining import examine
+from flwr_registry.registry.upkeep.explaining import explain_garbage
 from flwr_registry.registry.upkeep.restoring import rebuild
+from flwr_registry.registry.upkeep.unknown_files import UnknownRequest, delete_unknown
 from flwr_registry.registry.upkeep.verifying import Progress, verify, verify_all
 from flwr_registry.registry.versions.actors import current_actor
 from flwr_registry.retention import RetentionPolicy
@@ -64,9 +69,10 @@ class UpkeepVerbs(BlockingRegistry):
     ) -> Collection:
         """Remove bytes that a policy gives up, and those that crashes left.
 
-        Rows and lineage stay for ever. Never removed are the bytes of production and of
-        what a rollback can go back to, of aliases, pins and roots, of the newest sound
-        version of each model and run, and those that a checkpoint goes on from.
+        Rows and lineage stay for ever. Never removed are the bytes of versions that are
+        or ever were in production, of aliases, pins and roots, of the newest sound
+        version of each model and run, and those that a checkpoint goes on from. What
+        this database did not write is never removed, see `delete_unknown`.
 
         Parameters
         ----------
@@ -83,6 +89,58 @@ class UpkeepVerbs(BlockingRegistry):
             policy, model, dry_run, grace_seconds, current_actor(actor)
         )
         return self._run(collect_garbage(self.storage, request))
+
+    def explain_gc(
+        self, policy: RetentionPolicy | None = None, *, model: str | None = None
+    ) -> builtins.list[ExplainedVersion]:
+        """Tell of each version why `gc` with a policy leaves or removes its bytes.
+
+        Nothing is changed.
+
+        Parameters
+        ----------
+        policy : RetentionPolicy, optional
+            What keeps its bytes; by default everything does.
+        model : str, optional
+            Only this one.
+
+        Returns
+        -------
+        list of ExplainedVersion
+            Model by model, the newest version first.
+        """
+        return self._run(explain_garbage(self.storage, policy, model))
+
+    def delete_unknown(
+        self,
+        *,
+        older_than: timedelta,
+        dry_run: bool = False,
+        actor: str | None = None,
+    ) -> UnknownDeletion:
+        """Delete stored files that nothing of this database wrote, and that are old.
+
+        They may be another registry's, or of a database that was lost. What a
+        checkpoint names stays, of whatever run; so do links and names that no registry
+        gives. `doctor` lists them.
+
+        Parameters
+        ----------
+        older_than : timedelta
+            What was written later stays.
+        dry_run : bool
+            Only say what would go.
+
+        Raises
+        ------
+        InvalidStateError
+            While the files may become known again: this database has no version at all,
+            a checkpoint tells of versions that it lacks, or one cannot be read.
+        ValueError
+            When `older_than` is not above zero.
+        """
+        request = UnknownRequest(older_than, dry_run, current_actor(actor))
+        return self._run(delete_unknown(self.storage, request))
 
     def doctor(self, *, deep: bool = False) -> builtins.list[Finding]:
         """Find what is not as it should be; each finding says how to mend it.
@@ -135,6 +193,23 @@ class AsyncUpkeepVerbs(AwaitedRegistry):
             policy, model, dry_run, grace_seconds, current_actor(actor)
         )
         return await self._run(collect_garbage(self.storage, request))
+
+    async def explain_gc(
+        self, policy: RetentionPolicy | None = None, *, model: str | None = None
+    ) -> builtins.list[ExplainedVersion]:
+        """Tell why versions keep their bytes; see `ModelRegistry.explain_gc`."""
+        return await self._run(explain_garbage(self.storage, policy, model))
+
+    async def delete_unknown(
+        self,
+        *,
+        older_than: timedelta,
+        dry_run: bool = False,
+        actor: str | None = None,
+    ) -> UnknownDeletion:
+        """Delete unknown files; see `ModelRegistry.delete_unknown`."""
+        request = UnknownRequest(older_than, dry_run, current_actor(actor))
+        return await self._run(delete_unknown(self.storage, request))
 
     async def doctor(self, *, deep: bool = False) -> builtins.list[Finding]:
         """Find what is not as it should be; see `ModelRegistry.doctor`."""

@@ -110,9 +110,9 @@ def register(
         if registered.storage_path == stored.key:
             return registered
         # These bytes were registered before, or another writer was faster. What cannot
-        # be deleted is an orphan, and no reason to fail.
+        # be deleted is left to garbage collection, and no reason to fail.
         with suppress(RegistryError):
-            yield from byte_work(partial(storage.delete, stored.key), always=True)
+            yield from _take_back(storage, reserved, stored)
         if registered.checksum == stored.sha256:
             return registered
 

@@ -6,8 +6,9 @@ A crash between them leaves an upload that says so, never a row without bytes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.orm import Session
 
 from flwr_registry.errors import DuplicateVersionError, StorageError
@@ -53,6 +54,7 @@ class Reservation:
     parent_id: int | None
     parent_version: str | None
     registration: Registration
+    reserved_at: datetime | None = None
 
     @property
     def key(self) -> str:
@@ -107,6 +109,7 @@ def reserve_version(
         parent.id if parent else None,
         parent.version if parent else None,
         registration,
+        upload.created_at,
     )
 
 
@@ -120,7 +123,8 @@ def commit_version(
     ModelVersion
         The new version; or that of a faster writer who took the same number or the same
         round; or that of an earlier start of the run, which made the same bytes in this
-        round. Then `stored` belongs to nobody, unless it is that version's own file.
+        round. Then `stored` belongs to nobody, unless it is that version's own file,
+        and the number is held until it is removed.
 
     Raises
     ------
@@ -132,7 +136,6 @@ def commit_version(
     registration = reservation.registration
     hold_model(session, registration.model)
     refuse_fenced(session, registration.run)
-    was_held = release_upload(session, reservation)
     existing = _registered_before(session, reservation.model_id, registration)
     existing = existing or _with_number(
         session, reservation.model_id, reservation.number
@@ -141,8 +144,10 @@ def commit_version(
         session, registration, reservation.parent_id, stored
     )
     if existing is not None:
+        if existing.storage_path == stored.key:
+            release_upload(session, reservation)
         return version_record(existing)
-    if not was_held:
+    if not release_upload(session, reservation):
         raise StorageError(
             f"the upload of {registration.model}:{reservation.number} took so long "
             "that garbage collection removed it: register it again, and let gc wait "
@@ -180,15 +185,21 @@ def insert_version(
 def is_reserved(session: Session, reservation: Reservation) -> bool:
     """Tell whether a number is still held, once no commit of it is under way."""
     hold_model(session, reservation.registration.model)
-    return session.get(UploadRow, reservation.upload_id) is not None
+    return bool(session.scalar(select(exists().where(*_held(reservation)))))
 
 
 def release_upload(session: Session, reservation: Reservation) -> bool:
     """Give a reserved number back; tell whether it was still held."""
-    gone = session.execute(
-        delete(UploadRow).where(UploadRow.id == reservation.upload_id)
-    )
+    gone = session.execute(delete(UploadRow).where(*_held(reservation)))
     return bool(gone.rowcount)  # type: ignore[attr-defined]
+
+
+def _held(reservation: Reservation) -> tuple[ColumnElement[bool], ...]:
+    # SQLite gives the id of a row that is gone to the next one.
+    return (
+        UploadRow.id == reservation.upload_id,
+        UploadRow.created_at == reservation.reserved_at,
+    )
 
 
 def refuse_other_bytes(existing: ModelVersion, sha256: str) -> ModelVersion:

@@ -52,9 +52,10 @@ def test_damage_in_production_is_mended_by_a_rollback(three):
 
 def test_orphans_and_stale_uploads(three, sql):
     version = three.get("digits")
-    orphan = Path(three.storage.url) / "models/digits/1.7.0/0123456789ab.safetensors"
-    orphan.parent.mkdir()
-    orphan.write_bytes(b"1")
+    sql(
+        "UPDATE model_versions SET bytes_removed_at = :at WHERE version = '1.1.0'",
+        at=version.created_at,
+    )
     sql(
         "INSERT INTO uploads (model_id, major, minor, patch, fingerprint, failed, "
         "storage_prefix, created_at) SELECT id, 1, 9, 0, '', :no, "
@@ -63,7 +64,11 @@ def test_orphans_and_stale_uploads(three, sql):
         at=version.created_at - timedelta(days=2),
     )
     findings = found(three)
-    assert set(findings) == {"1 files", "models/digits/1.9.0"}
+    size = three.get("digits:1.1.0").file_size_bytes
+    assert set(findings) == {
+        f"1 left-over file ({size} bytes)",
+        "models/digits/1.9.0",
+    }
     assert {each.remedy for each in findings.values()} == {"flwr-registry gc"}
     three.gc()
     assert three.doctor() == []

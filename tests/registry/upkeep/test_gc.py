@@ -1,9 +1,12 @@
 """Garbage collection takes what nothing needs, and nothing else."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from flwr_registry.errors import InvalidStateError, StorageError
 from flwr_registry.records import StoredObject
 from flwr_registry.registry import ModelRegistry
 from flwr_registry.retention import BestN, LatestN
-from flwr_registry.storage import LocalStorageBackend
+from flwr_registry.storage import BytesContent, LocalStorageBackend
 
 
 def files(registry):
@@ -72,7 +75,8 @@ def test_what_is_needed_stays(ten):
     assert with_bytes(ten) == ["1.0.0", "1.2.0", "1.4.0", "1.6.0", "1.7.0", "1.9.0"]
     ten.rollback("digits")
     ten.gc(LatestN(1))
-    assert "1.4.0" not in with_bytes(ten)
+    assert "1.4.0" in with_bytes(ten)
+    assert ten.rollback("digits", to="1.4.0").version == "1.4.0"
     assert ten.verify_all().problems == ()
 
 
@@ -103,12 +107,9 @@ def test_removed_bytes_are_told_and_cannot_be_used(ten):
         ten.register(weights_of(3), model="digits", version="1.3.0")
 
 
-def test_orphans_go_and_what_is_being_written_stays(ten, sql):
+def test_what_a_registration_left_goes_when_that_is_old(ten, sql):
     storage = ten.storage
     version = ten.get("digits:1.3.0")
-    os.makedirs(f"{storage.url}/models/digits/1.99.0")
-    orphan = Path(f"{storage.url}/models/digits/1.99.0/0123456789ab.safetensors")
-    orphan.write_bytes(b"12345")
     held = Path(f"{storage.url}/models/digits/1.98.0/0123456789ab.safetensors")
     held.parent.mkdir()
     held.write_bytes(b"12345")
@@ -119,12 +120,19 @@ def test_orphans_go_and_what_is_being_written_stays(ten, sql):
         no=False,
         at=version.created_at,
     )
+    before = Path(f"{storage.url}/models/digits/1.98.0/ba9876543210.safetensors")
+    before.write_bytes(b"another registry's")
+    os.utime(before, (1e9, 1e9))
     done = ten.gc()
+    assert (done.orphans, done.stale_uploads) == ((), 0)
+    planned = ten.gc(grace_seconds=-1, dry_run=True)
+    assert held.exists()
+    done = ten.gc(grace_seconds=-1)
     assert [(each.reference, each.size_bytes) for each in done.orphans] == [(None, 5)]
-    assert not orphan.exists() and held.exists()
-    assert done.stale_uploads == 0
-    assert ten.gc(grace_seconds=-1).stale_uploads == 1
-    assert not held.exists()
+    assert (planned.orphans, planned.stale_uploads) == (done.orphans, 1)
+    assert done.stale_uploads == 1
+    assert not held.exists() and before.exists()
+    assert sql("SELECT id FROM uploads") == []
     assert ten.verify_all().problems == ()
 
 
@@ -229,3 +237,116 @@ def test_a_long_grace_is_the_default(ten, sql):
             at=version.created_at - timedelta(hours=hours),
         )
         assert ten.gc(dry_run=True).stale_uploads == stale
+
+
+def test_what_is_not_sound_takes_no_place(registry, add, start):
+    run = start()
+    for n in range(6):
+        facts = facts_of(n + 1, accuracy=n / 10)
+        add(n, run=run, facts=facts, errors=["broken"] if n in (4, 5) else [])
+    registry.gc(LatestN(2) | BestN(1, "accuracy"))
+    assert with_bytes(registry) == ["1.0.0", "1.2.0", "1.3.0"]
+
+
+KEEPING = """
+import os, sys
+from flwr_registry.registry import ModelRegistry
+from flwr_registry.storage import LocalStorageBackend
+
+class Killed(LocalStorageBackend):
+    def save(self, key, content):
+        super().save(key, content)
+        os._exit(9)
+
+with ModelRegistry(sys.argv[1], Killed(sys.argv[2])) as registry:
+    registry.register({"w": [1.0]}, model="digits")
+"""
+
+
+def test_a_killed_registration_leaves_bytes_that_gc_knows(ten, database_url, tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", KEEPING, database_url, str(tmp_path / "weights")],
+        env=ENVIRONMENT,
+        timeout=60,
+    )
+    assert ended.returncode == 9
+    assert len(files(ten)) == 11
+    assert ten.doctor() == [] and ten.gc().orphans == ()
+    done = ten.gc(grace_seconds=-1)
+    assert (len(done.orphans), done.stale_uploads) == (1, 1)
+    assert len(files(ten)) == 10
+
+
+def test_what_a_checkpoint_of_any_run_names_is_left(ten, sql):
+    place = "models/digits/1.98.0/0123456789ab.safetensors"
+    stored = ten.storage.save(place, BytesContent(b"12345"))
+    content = CheckpointContent(
+        server_round=1, model="digits", version=None, weights=stored
+    )
+    CheckpointManager(ten.storage, "another").save(content)
+    sql(
+        "INSERT INTO uploads (model_id, major, minor, patch, fingerprint, failed, "
+        "storage_prefix, created_at) SELECT id, 1, 98, 0, '', :no, "
+        "'models/digits/1.98.0', :at FROM registered_models",
+        no=False,
+        at=ten.get("digits:1.3.0").created_at,
+    )
+    assert ten.gc(grace_seconds=-1).orphans == ()
+    assert ten.storage.exists(place)
+
+
+def test_several_collect_at_once(ten, database_url, tmp_path, sql):
+    sql("DELETE FROM uploads")
+    for minor in range(60, 90):
+        folder = Path(ten.storage.url) / f"models/digits/1.{minor}.0"
+        folder.mkdir()
+        (folder / "0123456789ab.safetensors").write_bytes(b"1")
+        sql(
+            "INSERT INTO uploads (model_id, major, minor, patch, fingerprint, failed, "
+            "storage_prefix, created_at) SELECT id, 1, :minor, 0, '', :no, :place, :at "
+            "FROM registered_models",
+            no=False,
+            minor=minor,
+            place=f"models/digits/1.{minor}.0",
+            at=ten.get("digits:1.3.0").created_at,
+        )
+    begin = threading.Barrier(3)
+
+    def collect(_):
+        with ModelRegistry(database_url, tmp_path / "weights") as opened:
+            begin.wait()
+            return opened.gc(LatestN(1), grace_seconds=-1)
+
+    with ThreadPoolExecutor(3) as threads:
+        done = list(threads.map(collect, range(3)))
+    assert sum(len(each.versions) for each in done) == 8
+    assert len(files(ten)) == 2
+    assert sql("SELECT id FROM uploads") == []
+    assert ten.doctor() == []
+
+
+def test_a_checkpoint_out_of_reach_holds_all_back(ten, monkeypatch):
+    version = ten.get("digits:1.3.0")
+    stored = StoredObject(
+        version.storage_path, version.file_size_bytes, version.checksum
+    )
+    content = CheckpointContent(
+        server_round=4, model="digits", version="1.3.0", weights=stored
+    )
+    manager = CheckpointManager(ten.storage, "trial")
+    manager.save(content)
+    # Root may read anything, so a release to come has to stand for another user.
+    place = Path(ten.storage.url) / "checkpoints/trial/round_000004"
+    manifest = (place / "manifest.json").read_bytes()
+    newer = manifest.replace(b'"format":2', b'"format":9')
+    (place / "manifest.json").write_bytes(newer)
+    marker = {"size_bytes": len(newer), "sha256": hashlib.sha256(newer).hexdigest()}
+    (place / "COMMITTED").write_text(json.dumps(marker))
+    done = ten.gc(LatestN(1))
+    assert (done.versions, done.out_of_reach) == ((), ("trial/4",))
+    why = {each.reference: each.reasons for each in ten.explain_gc(LatestN(1))}
+    assert why["digits:1.5.0"] == (
+        "checkpoint trial/4 cannot be read, and may need it",
+    )
+    (finding,) = ten.doctor()
+    assert "out of reach" in finding.problem
