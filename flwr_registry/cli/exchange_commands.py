@@ -28,6 +28,13 @@ from flwr_registry.registry import ExportFormat, ModelRegistry, current_actor
 __all__ = ["describe", "export", "import_bundle", "register"]
 
 _PAIRS = typer.Option(metavar="NAME=VALUE", help="May be repeated.")
+AnyValue = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="A metric of any value; else a loss from 0 on, an accuracy up to 1.",
+    ),
+]
 
 
 @app.command()
@@ -53,6 +60,7 @@ def register(
         str | None, typer.Option(metavar="REF", help="What it was trained from.")
     ] = None,
     metric: Annotated[list[str] | None, _PAIRS] = None,
+    any_value: AnyValue = None,
     tag: Annotated[list[str] | None, _PAIRS] = None,
     description: Annotated[str, typer.Option(help="Free text.")] = "",
     architecture: Annotated[str, typer.Option(help="Such as ResNet50.")] = "",
@@ -84,7 +92,9 @@ def register(
             parent=parent,
             metrics=metrics,
             metadata=metadata,
+            metric_ranges=_ranges(any_value),
         )
+        _tell_errors(made)
         _tell(opened, made, f"is registered {_origin(made)}", output)
 
 
@@ -119,6 +129,7 @@ def import_bundle(
     model: Annotated[
         str | None, typer.Option(help="Another name for the model.")
     ] = None,
+    any_value: AnyValue = None,
     actor: Actor = None,
     registry: RegistryPlace = None,
     storage: StoragePlace = None,
@@ -130,11 +141,10 @@ def import_bundle(
     lost or damaged.
     """
     with opened_registry(registry, storage, create=True) as opened:
-        made = opened.import_bundle(path, model=model, actor=actor)
-        for error in made.validation_errors:
-            typer.secho(
-                f"Warning: it is kept as failed: {error}", fg="yellow", err=True
-            )
+        made = opened.import_bundle(
+            path, model=model, actor=actor, metric_ranges=_ranges(any_value)
+        )
+        _tell_errors(made)
         _tell(opened, made, f"is imported {_origin(made)}", output)
 
 
@@ -165,6 +175,15 @@ def describe(
     with opened_registry(registry, storage) as opened:
         made = opened.edit_metadata(reference, actor=actor, **edits)
         _tell(opened, made, f"is described anew: {', '.join(edits)}", output)
+
+
+def _ranges(any_value: list[str] | None) -> dict[str, tuple[None, None]]:
+    return {name: (None, None) for name in any_value or ()}
+
+
+def _tell_errors(made: ModelVersion) -> None:
+    for error in made.validation_errors:
+        typer.secho(f"Warning: it is kept as failed: {error}", fg="yellow", err=True)
 
 
 def _tell(

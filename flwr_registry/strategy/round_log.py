@@ -15,6 +15,7 @@ from flwr_registry.weights import Weights
 
 __all__ = [
     "log_best",
+    "log_doubts",
     "log_drift",
     "log_first_aggregate",
     "log_invalid",
@@ -124,6 +125,18 @@ def log_invalid(
         _first_of(errors, "; "),
         consequence.value,
         _named(kept) if consequence is Consequence.REJECT else "",
+    )
+
+
+def log_doubts(version: ModelVersion, doubts: Sequence[str]) -> None:
+    """Log that a version fails for what was measured of it; training goes on."""
+    LOGGER.warning(
+        "registry: %s %s: %s. Training goes on with it.",
+        version.reference,
+        "stays in production although its metrics are doubtful"
+        if version.is_production
+        else "is failed now, since its metrics are doubtful",
+        _first_of(doubts, "; "),
     )
 
 

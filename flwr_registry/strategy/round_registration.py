@@ -10,6 +10,7 @@ from typing import Any
 
 from flwr_registry.records import DriftFinding, MetricSource, RoundFacts, RoundStatus
 from flwr_registry.strategy.round_log import (
+    log_doubts,
     log_invalid,
     log_version,
     log_without_model,
@@ -187,12 +188,26 @@ class RoundRegistration:
         """
         if server_round == 0 or server_round != self.recorded_round:
             return
-        version = measured.record if measured is not None else None
         self._attempt(
             f"record the {source.value} metrics of round {server_round}",
-            lambda: self._opened().record_metrics(
-                server_round, source, metrics, version
-            ),
+            partial(self._attach, server_round, source, metrics, measured),
             (self._attempt.places.database,),
             server_round,
         )
+
+    def _attach(
+        self,
+        server_round: int,
+        source: MetricSource,
+        metrics: Mapping[str, Any],
+        measured: RoundVersion | None,
+    ) -> None:
+        before = measured.record if measured is not None else None
+        after = self._opened().record_metrics(server_round, source, metrics, before)
+        if measured is None or before is None or after is None:
+            return
+        doubts = after.validation_errors[len(before.validation_errors) :]
+        if doubts:
+            measured.record = after
+            self._history.note_doubts(after)
+            log_doubts(after, doubts)

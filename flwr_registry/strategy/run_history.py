@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flwr_registry.checkpointing import (
@@ -146,6 +146,19 @@ class RunHistory:
             errors=version.validation_errors if version else (),
             contributions=tuple(facts.contributions),
             privacy=privacy,
+        )
+
+    def note_doubts(self, version: ModelVersion) -> None:
+        """Keep that the version of a round fails for metrics that came after it."""
+        number = version.server_round
+        known = None if number is None else self.rounds.get(number)
+        if number is None or known is None or known.version != version.version:
+            return
+        failed = version.status is VersionStatus.FAILED
+        self.rounds[number] = replace(
+            known,
+            status=RoundStatus.REJECTED if failed else known.status,
+            errors=version.validation_errors,
         )
 
     @property

@@ -37,6 +37,7 @@ from flwr_registry.strategy.round_log import (
     log_resume,
 )
 from flwr_registry.strategy.run_hold import RunHold
+from flwr_registry.validation import MetricRanges
 from flwr_registry.weights import Weights
 
 __all__ = ["RunLedger"]
@@ -233,6 +234,7 @@ class RunLedger:
             metrics={MetricSource.AGGREGATE.value: updates} if updates else None,
             metadata=self.metadata(weights),
             privacy=privacy,
+            metric_ranges=self._metric_ranges,
         )
         bump = self._options.bump if not errors else None
         with self.hold.writing():
@@ -260,13 +262,29 @@ class RunLedger:
         source: MetricSource,
         metrics: Mapping[str, Any],
         measured: ModelVersion | None,
-    ) -> None:
-        """Attach metrics to the round, and to the version that they measured."""
+    ) -> ModelVersion | None:
+        """Attach metrics to the round, and to the version that they measured.
+
+        Returns
+        -------
+        ModelVersion or None
+            The version as it stands now.
+        """
         registry, run = self._registered_run()
         with self.hold.writing():
-            registry.record_metrics(
-                run, server_round, source, metrics, measured=measured
+            return registry.record_metrics(
+                run,
+                server_round,
+                source,
+                metrics,
+                measured=measured,
+                metric_ranges=self._metric_ranges,
             )
+
+    @property
+    def _metric_ranges(self) -> MetricRanges | None:
+        validator = self._options.validator
+        return validator.metric_ranges if validator is not None else None
 
     def version(self, finished: FinishedRound) -> ModelVersion:
         """Find the version that a round of the run made, by its digest.

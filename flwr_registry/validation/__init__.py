@@ -1,5 +1,10 @@
 """Whether a model is fit to use."""
 
+from flwr_registry.validation.checks import (
+    MetricRanges,
+    checked_ranges,
+    metrics_in_range,
+)
 from flwr_registry.validation.distributions import LiveDistribution, TensorReference
 from flwr_registry.validation.drift_detector import DriftDetector
 from flwr_registry.validation.model_validator import Candidate, ModelValidator
@@ -9,7 +14,10 @@ __all__ = [
     "Candidate",
     "DriftDetector",
     "LiveDistribution",
+    "MetricRanges",
     "ModelValidator",
     "TensorReference",
     "UpdateMeter",
+    "checked_ranges",
+    "metrics_in_range",
 ]

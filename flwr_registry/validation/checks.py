@@ -14,6 +14,7 @@ from flwr_registry.weights import Architecture, TensorSpec, Weights
 
 __all__ = [
     "MetricRanges",
+    "checked_ranges",
     "enough_nodes",
     "finite_values",
     "metrics_in_range",
@@ -100,6 +101,26 @@ def finite_values(weights: Weights, before: Weights | None = None) -> Iterator[s
             yield f"array '{name}' has {' and '.join(counts)} among {array.size} values"
 
 
+def checked_ranges(ranges: MetricRanges | None) -> MetricRanges:
+    """Return ranges that make sense.
+
+    Raises
+    ------
+    ValueError
+        Naming the one that does not.
+    """
+    for name, allowed in (ranges or {}).items():
+        sound = isinstance(allowed, tuple | list) and len(allowed) == 2
+        if not sound or any(
+            side is not None and not isinstance(side, int | float) for side in allowed
+        ):
+            raise ValueError(
+                f"metric_ranges[{name!r}] is (low, high), numbers or None, not "
+                f"{allowed!r}"
+            )
+    return dict(ranges or {})
+
+
 def metrics_in_range(metrics: Mapping[str, Any], ranges: MetricRanges) -> Iterator[str]:
     """Find metrics that no sound training gives.
 
@@ -134,7 +155,8 @@ def _out_of_range(
             continue
         yield (
             f"metric {name!r} is {number}, outside [{low:g}, {high:g}]; if that is "
-            f"sound, pass ModelValidator(metric_ranges={{{name!r}: (None, None)}})"
+            f"sound, pass metric_ranges={{{name!r}: (None, None)}}, in a run to its "
+            f"ModelValidator, or --any-value {name}"
         )
         return
 

@@ -9,6 +9,7 @@ from typing import Any
 from flwr_registry.errors import WeightsFormatError
 from flwr_registry.validation.checks import (
     MetricRanges,
+    checked_ranges,
     enough_nodes,
     finite_values,
     metrics_in_range,
@@ -90,10 +91,7 @@ class ModelValidator:
             )
         if not isinstance(self.min_nodes, int) or self.min_nodes < 0:
             raise ValueError(f"min_nodes is a number from 0 on, not {self.min_nodes!r}")
-        ranges = dict(self.metric_ranges or {})
-        for name, allowed in ranges.items():
-            _check_range(name, allowed)
-        object.__setattr__(self, "metric_ranges", ranges)
+        object.__setattr__(self, "metric_ranges", checked_ranges(self.metric_ranges))
 
     def validate(
         self, state_dict: Any, metrics: Mapping[str, Any] | None = None
@@ -181,13 +179,3 @@ def _asked(
 
 def _kind(opaque: bool) -> str:
     return "a serialized model" if opaque else "arrays"
-
-
-def _check_range(name: str, allowed: Any) -> None:
-    sound = isinstance(allowed, tuple | list) and len(allowed) == 2
-    if not sound or any(
-        side is not None and not isinstance(side, int | float) for side in allowed
-    ):
-        raise ValueError(
-            f"metric_ranges[{name!r}] is (low, high), numbers or None, not {allowed!r}"
-        )

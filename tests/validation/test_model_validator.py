@@ -62,9 +62,11 @@ def test_all_errors_are_found_at_once():
         "array 'extra' has 1 Inf among 2 values",
         "0 nodes contributed, at least 1 are needed",
         "metric 'accuracy' is 87.0, outside [0, 1]; if that is sound, pass "
-        "ModelValidator(metric_ranges={'accuracy': (None, None)})",
+        "metric_ranges={'accuracy': (None, None)}, in a run to its ModelValidator, or "
+        "--any-value accuracy",
         "metric 'loss' is -1.0, outside [0, inf]; if that is sound, pass "
-        "ModelValidator(metric_ranges={'loss': (None, None)})",
+        "metric_ranges={'loss': (None, None)}, in a run to its ModelValidator, or "
+        "--any-value loss",
     ]
 
 
@@ -142,7 +144,8 @@ def test_ranges_are_the_users_to_set():
 @pytest.mark.parametrize("value", [math.nan, -math.inf, -3.0])
 def test_the_remedy_that_an_error_names_helps(value):
     (found,) = errors(metrics={"loss": value})
-    options = eval(found.partition("pass ModelValidator")[2].replace("(", "dict(", 1))
+    remedy = found.partition("pass ")[2].partition(", in a run")[0]
+    options = eval(f"dict({remedy})")
     assert errors(metrics={"loss": value}, **options) == []
 
 

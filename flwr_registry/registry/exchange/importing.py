@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,12 @@ from flwr_registry.registry.versions.registering import register_source
 from flwr_registry.registry.versions.registration import Registration
 from flwr_registry.registry.versions.run_recording import hold_model, start_run
 from flwr_registry.storage import BytesContent, StorageBackend
-from flwr_registry.validation import Candidate, ModelValidator
+from flwr_registry.validation import (
+    Candidate,
+    MetricRanges,
+    ModelValidator,
+    checked_ranges,
+)
 from flwr_registry.weights import decode
 
 __all__ = ["import_bundle"]
@@ -40,6 +46,7 @@ def import_bundle(
     path: Path,
     model: str | None,
     actor: str,
+    metric_ranges: MetricRanges | None = None,
 ) -> Steps[ModelVersion]:
     """Register the version of a bundle under its own number.
 
@@ -52,7 +59,9 @@ def import_bundle(
     DuplicateVersionError
         When the number is taken by other bytes.
     """
-    bundle = yield from byte_work(partial(_checked_bundle, path, model, actor))
+    given = {"imported_by": actor, "metric_ranges": metric_ranges}
+    checked_ranges(metric_ranges)
+    bundle = yield from byte_work(partial(_checked_bundle, path, model, given))
     known = yield from read(partial(_known, bundle=bundle))
     if known is not None:
         content = BytesContent(bundle.weights)
@@ -65,7 +74,8 @@ def import_bundle(
         facts = RoundFacts(bundle.server_round, train, bundle.contributions)
         facts = nodes.named(facts)
     said = {
-        **_said(bundle, actor),
+        **_said(bundle),
+        **given,
         "parent": parent,
         "run": run,
         "facts": facts,
@@ -74,7 +84,7 @@ def import_bundle(
     return (yield from register_source(storage, bundle.weights, None, **said))
 
 
-def _checked_bundle(path: Path, model: str | None, actor: str) -> Bundle:
+def _checked_bundle(path: Path, model: str | None, given: Mapping[str, Any]) -> Bundle:
     """Read a bundle, and believe nothing of it that can be checked here."""
     bundle = read_bundle(path)
     bundle = replace(bundle, model=model or bundle.model)
@@ -84,7 +94,7 @@ def _checked_bundle(path: Path, model: str | None, actor: str) -> Bundle:
     errors += [error for error in found if error not in errors]
     bundle = replace(bundle, errors=tuple(errors))
     try:
-        Registration.checked(fingerprint="", **_said(bundle, actor))
+        Registration.checked(fingerprint="", **_said(bundle), **given)
     except RegistryError:
         raise
     except (TypeError, ValueError) as error:
@@ -92,7 +102,7 @@ def _checked_bundle(path: Path, model: str | None, actor: str) -> Bundle:
     return bundle
 
 
-def _said(bundle: Bundle, actor: str) -> dict[str, Any]:
+def _said(bundle: Bundle) -> dict[str, Any]:
     return {
         "model": bundle.model,
         "version": bundle.version,
@@ -104,7 +114,6 @@ def _said(bundle: Bundle, actor: str) -> dict[str, Any]:
         "metrics": bundle.metrics,
         "metadata": bundle.metadata,
         "privacy": bundle.privacy,
-        "imported_by": actor,
     }
 
 

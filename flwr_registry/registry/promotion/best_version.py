@@ -39,7 +39,9 @@ def name_best(
     """
     model_id = require_model(session, model)
     hold_model(session, model)
-    best = session.scalar(_ranked(model_id, metric, direction).limit(1))
+    ranked = session.scalars(_ranked(model_id, metric, direction).limit(2))
+    # One in production may have metrics that are doubted; only it has errors here.
+    best = next((row for row in ranked if not row.validation_errors), None)
     if best is not None:
         said = {"metric": metric, "mode": direction}
         point_alias(session, best, BEST, actor, said)

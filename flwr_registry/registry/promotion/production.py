@@ -59,8 +59,10 @@ def move_production(
     current, at = production_row(session, model_id), now()
     if current is not None:
         current.is_production = False
-        current.status = VersionStatus.ARCHIVED.value
-        current.archived_at = at
+        # Metrics that cast doubt on it may have come while it was in production.
+        doubtful = bool(current.validation_errors)
+        left = VersionStatus.FAILED if doubtful else VersionStatus.ARCHIVED
+        current.status, current.archived_at = left.value, at
         # The index allows one production version at every moment.
         session.flush()
     if to is not None:

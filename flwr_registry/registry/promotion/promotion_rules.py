@@ -27,7 +27,8 @@ NO_PRODUCTION = "none"
 def unfit_for_production(version: ModelVersion) -> str | None:
     """Say why a version can never be in production; None when it can."""
     if version.status is VersionStatus.FAILED:
-        return f"{version.reference} failed validation"
+        reasons = "; ".join(version.validation_errors)
+        return f"{version.reference} failed validation ({reasons})"
     if version.withdrawn:
         return f"{version.reference} is withdrawn: a withdrawn node has a part in it"
     if version.bytes_removed_at is not None:

@@ -12,6 +12,7 @@ from flwr_registry.registry.exchange.exporting import export
 from flwr_registry.registry.exchange.importing import import_bundle
 from flwr_registry.registry.exchange.mlflow_export import MlflowVersion, to_mlflow
 from flwr_registry.registry.versions.actors import current_actor
+from flwr_registry.validation import MetricRanges
 
 __all__ = ["AsyncExchangeVerbs", "ExchangeVerbs"]
 
@@ -65,15 +66,21 @@ class ExchangeVerbs(BlockingRegistry):
         )
 
     def import_bundle(
-        self, path: AnyPath, *, model: str | None = None, actor: str | None = None
+        self,
+        path: AnyPath,
+        *,
+        model: str | None = None,
+        actor: str | None = None,
+        metric_ranges: MetricRanges | None = None,
     ) -> ModelVersion:
         """Register the version in a bundle, with its round, metrics and contributors.
 
         Its digest is checked, its number kept, and its parent linked where this
         registry has it with the same bytes; otherwise the tag ``imported-parent`` names
         it. It is a candidate, whatever it was where it comes from; but failed, with the
-        reasons, when it failed validation or was withdrawn there, or is unfit now. Node
-        ids become pseudonyms where this registry has a node key.
+        reasons, when it failed validation or was withdrawn there, or when weights or
+        metrics are unfit here. Node ids become pseudonyms where this registry has a
+        node key.
 
         Repeated, it changes nothing. But where the bytes of the version were removed by
         retention, or are lost or damaged, those of the bundle take their place, once
@@ -85,6 +92,8 @@ class ExchangeVerbs(BlockingRegistry):
             Another name for the model.
         actor : str, optional
             Who imports; by default the operating system's user.
+        metric_ranges : mapping of str to (low, high), optional
+            As for `register`.
 
         Raises
         ------
@@ -98,7 +107,9 @@ class ExchangeVerbs(BlockingRegistry):
             When it names its model or version as nothing can be named.
         """
         place, who = Path(path).expanduser(), current_actor(actor)
-        return self._run(import_bundle(self.storage, self._nodes, place, model, who))
+        return self._run(
+            import_bundle(self.storage, self._nodes, place, model, who, metric_ranges)
+        )
 
     def to_mlflow(
         self,
@@ -148,12 +159,17 @@ class AsyncExchangeVerbs(AwaitedRegistry):
         )
 
     async def import_bundle(
-        self, path: AnyPath, *, model: str | None = None, actor: str | None = None
+        self,
+        path: AnyPath,
+        *,
+        model: str | None = None,
+        actor: str | None = None,
+        metric_ranges: MetricRanges | None = None,
     ) -> ModelVersion:
         """Register the version in a bundle; see `ModelRegistry.import_bundle`."""
         place, who = Path(path).expanduser(), current_actor(actor)
         return await self._run(
-            import_bundle(self.storage, self._nodes, place, model, who)
+            import_bundle(self.storage, self._nodes, place, model, who, metric_ranges)
         )
 
     async def to_mlflow(

@@ -22,6 +22,7 @@ from flwr_registry.registry.steps import read, write
 from flwr_registry.registry.versions import resuming, run_recording
 from flwr_registry.registry.versions.registering import register_source
 from flwr_registry.registry.versions.told_versions import find_checkpointed
+from flwr_registry.validation import MetricRanges
 from flwr_registry.weights import Architecture
 
 __all__ = ["AsyncRecordingVerbs", "RecordingVerbs"]
@@ -131,8 +132,12 @@ class RecordingVerbs(BlockingRegistry):
         metrics: Mapping[str, Any],
         *,
         measured: ModelVersion | None,
-    ) -> None:
+        metric_ranges: MetricRanges | None = None,
+    ) -> ModelVersion | None:
         """Keep what was measured in a round, also with the version it was measured on.
+
+        With metrics out of their range the version fails; one in production stays there
+        with its errors, and fails as soon as it leaves.
 
         Parameters
         ----------
@@ -145,11 +150,24 @@ class RecordingVerbs(BlockingRegistry):
         measured : ModelVersion or None
             The version whose weights were measured. If an earlier round made it and it
             has metrics of this source, those stay.
+        metric_ranges : mapping of str to (low, high), optional
+            As for `register`.
+
+        Returns
+        -------
+        ModelVersion or None
+            The measured version as it stands now.
         """
-        self._run(
+        return self._run(
             write(
                 lambda session: run_recording.save_metrics(
-                    session, run, server_round, source, metrics, measured=measured
+                    session,
+                    run,
+                    server_round,
+                    source,
+                    metrics,
+                    measured=measured,
+                    metric_ranges=metric_ranges,
                 )
             )
         )
@@ -169,6 +187,7 @@ class RecordingVerbs(BlockingRegistry):
         metadata: VersionMetadata | None = None,
         reference: Architecture | None = None,
         privacy: tuple[float, float] | None = None,
+        metric_ranges: MetricRanges | None = None,
     ) -> ModelVersion:
         """Make weights a durable version: bytes first, row last.
 
@@ -196,7 +215,8 @@ class RecordingVerbs(BlockingRegistry):
             Why they failed validation; then the status is ``failed``.
         metrics : mapping, optional
             Measured on exactly these weights: plain for central evaluation, or by the
-            values of `MetricSource`.
+            values of `MetricSource`. With a loss below 0, an accuracy outside [0, 1],
+            or one that is not finite, the status is ``failed``, too.
         metadata : VersionMetadata, optional
             What the user says about the version.
         reference : Architecture, optional
@@ -204,6 +224,9 @@ class RecordingVerbs(BlockingRegistry):
             what arithmetic made of them.
         privacy : tuple of float, optional
             Epsilon and delta spent so far.
+        metric_ranges : mapping of str to (low, high), optional
+            Allowed values of metrics, as for `ModelValidator`; ``(None, None)`` allows
+            any.
 
         Raises
         ------
@@ -237,6 +260,7 @@ class RecordingVerbs(BlockingRegistry):
                 metrics=metrics,
                 metadata=metadata,
                 privacy=privacy,
+                metric_ranges=metric_ranges,
             )
         )
 
@@ -300,12 +324,19 @@ class AsyncRecordingVerbs(AwaitedRegistry):
         metrics: Mapping[str, Any],
         *,
         measured: ModelVersion | None,
-    ) -> None:
+        metric_ranges: MetricRanges | None = None,
+    ) -> ModelVersion | None:
         """Keep what was measured in a round; see `ModelRegistry.record_metrics`."""
-        await self._run(
+        return await self._run(
             write(
                 lambda session: run_recording.save_metrics(
-                    session, run, server_round, source, metrics, measured=measured
+                    session,
+                    run,
+                    server_round,
+                    source,
+                    metrics,
+                    measured=measured,
+                    metric_ranges=metric_ranges,
                 )
             )
         )
@@ -325,6 +356,7 @@ class AsyncRecordingVerbs(AwaitedRegistry):
         metadata: VersionMetadata | None = None,
         reference: Architecture | None = None,
         privacy: tuple[float, float] | None = None,
+        metric_ranges: MetricRanges | None = None,
     ) -> ModelVersion:
         """Make weights a durable version; see `ModelRegistry.register`."""
         return await self._run(
@@ -342,5 +374,6 @@ class AsyncRecordingVerbs(AwaitedRegistry):
                 metrics=metrics,
                 metadata=metadata,
                 privacy=privacy,
+                metric_ranges=metric_ranges,
             )
         )

@@ -9,9 +9,11 @@ from typing import Any
 from flwr_registry.errors import InvalidReferenceError
 from flwr_registry.records import RoundFacts, Run, VersionMetadata, check_name
 from flwr_registry.registry.rows.json_values import finite_or_none, plain_text, to_json
+from flwr_registry.registry.versions.metric_doubts import doubts_of
 from flwr_registry.registry.versions.metrics import collect_metrics
 from flwr_registry.registry.versions.references import Reference, parse_reference
 from flwr_registry.registry.versions.version_manager import Bump, SemVer, parse_version
+from flwr_registry.validation import MetricRanges, checked_ranges
 
 __all__ = ["Registration", "checked_metadata"]
 
@@ -31,7 +33,7 @@ class Registration:
     parent : Reference or None
         The version it was trained from; None for the newest of the run.
     errors : tuple of str
-        Why the version failed validation.
+        Why the version failed validation, doubts about its metrics included.
     metrics : mapping
         By source, as JSON.
     privacy : tuple of float or None
@@ -75,6 +77,7 @@ class Registration:
         metrics: Mapping[str, Any] | None,
         metadata: VersionMetadata | None,
         privacy: tuple[float, float] | None,
+        metric_ranges: MetricRanges | None = None,
         imported_by: str | None = None,
     ) -> Registration:
         """Check what a caller wants to register."""
@@ -90,6 +93,9 @@ class Registration:
             )
         if isinstance(errors, str):
             raise TypeError("errors is a sequence of texts, not one text")
+        collected = collect_metrics(metrics, facts)
+        told = (plain_text(str(error)) for error in errors)
+        doubts = doubts_of(collected, checked_ranges(metric_ranges))
         return cls(
             model=model,
             fingerprint=fingerprint,
@@ -98,8 +104,8 @@ class Registration:
             parent=None if parent is None else _parent_reference(parent, model),
             run=run,
             facts=facts,
-            errors=tuple(plain_text(str(error)) for error in errors),
-            metrics=collect_metrics(metrics, facts),
+            errors=tuple(dict.fromkeys((*told, *doubts))),
+            metrics=collected,
             metadata=checked_metadata(metadata or VersionMetadata()),
             privacy=_checked_privacy(privacy),
             imported_by=imported_by,

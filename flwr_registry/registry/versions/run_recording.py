@@ -24,13 +24,15 @@ from flwr_registry.records import (
 from flwr_registry.registry.audit_log import append_entry
 from flwr_registry.registry.rows.json_values import finite_or_none, plain_text, to_json
 from flwr_registry.registry.rows.model_db import ModelRow
-from flwr_registry.registry.rows.row_records import run_record
+from flwr_registry.registry.rows.row_records import run_record, version_record
 from flwr_registry.registry.rows.run_db import ContributionRow, RoundRow, RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
+from flwr_registry.registry.versions.metric_doubts import doubts_of, note_doubts
 from flwr_registry.registry.versions.metrics import collect_metrics
 from flwr_registry.registry.versions.model_names import make_model
 from flwr_registry.registry.versions.run_leases import hold_lease, refuse_fenced
 from flwr_registry.registry.versions.version_metrics import set_metrics
+from flwr_registry.validation import MetricRanges, checked_ranges
 
 __all__ = [
     "find_or_start_run",
@@ -174,7 +176,8 @@ def save_metrics(
     metrics: Mapping[str, Any],
     *,
     measured: ModelVersion | None,
-) -> None:
+    metric_ranges: MetricRanges | None = None,
+) -> ModelVersion | None:
     """Keep a round's metrics, and attach them to the version that they measured.
 
     Parameters
@@ -184,6 +187,14 @@ def save_metrics(
     measured : ModelVersion or None
         The version whose weights were measured. Made by an earlier round, it takes the
         metrics only where it has none of this source: the first measure stays.
+    metric_ranges : mapping, optional
+        Values that are allowed beside those that names imply; with others the version
+        fails.
+
+    Returns
+    -------
+    ModelVersion or None
+        The measured version as it stands now.
 
     Raises
     ------
@@ -194,12 +205,17 @@ def save_metrics(
     row = _round_of(session, run, server_round)
     refuse_fenced(session, run)
     row.metrics = _merged(row.metrics, name, said)
-    if measured is not None:
-        row.measured_version_id = measured.id
-        version = session.get_one(VersionRow, measured.id)
-        if version.round_id == row.id or name not in version.metrics:
-            set_metrics(session, version, _merged(version.metrics, name, said))
+    if measured is None:
+        session.flush()
+        return None
+    row.measured_version_id = measured.id
+    version = session.get_one(VersionRow, measured.id)
+    if version.round_id == row.id or name not in version.metrics:
+        set_metrics(session, version, _merged(version.metrics, name, said))
+        doubts = doubts_of({name: said}, checked_ranges(metric_ranges))
+        note_doubts(session, version, doubts)
     session.flush()
+    return version_record(version)
 
 
 def _round_of(session: Session, run: Run, server_round: int) -> RoundRow:
