@@ -327,7 +327,7 @@ def test_a_run_writes_its_own_model_only(start, add):
 def test_what_a_round_tells_is_in_the_version(registry, start, add):
     facts = RoundFacts(
         7,
-        {"train_loss": float("inf")},
+        {"learning_rate": float("inf")},
         [
             Contribution(str(2**64 - 1), num_examples=30, weight_share=1.0),
             Contribution("b", ContributionStatus.ERROR, error_code=5, error_reason="x"),
@@ -348,7 +348,7 @@ def test_what_a_round_tells_is_in_the_version(registry, start, add):
     assert (version.epsilon, version.delta) == (1.5, 1e-5)
     assert (version.val_loss, version.val_accuracy) == (0.5, 0.9)
     assert version.metrics == {
-        MetricSource.TRAIN_CLIENTAPP: {"train_loss": float("inf")},
+        MetricSource.TRAIN_CLIENTAPP: {"learning_rate": float("inf")},
         MetricSource.EVALUATE_SERVERAPP: {"loss": 0.5, "acc": 0.9},
     }
     assert registry.contributions("digits") == tuple(facts.contributions)

@@ -11,6 +11,7 @@ from flwr_registry.records import (
     MetricSource,
     RoundStatus,
     RunProvenance,
+    VersionStatus,
 )
 from flwr_registry.registry import ModelRegistry
 
@@ -107,7 +108,8 @@ def test_metrics_of_a_round_go_to_the_version_it_made(registry, start, add):
     registry.record_metrics(
         run, 1, CENTRAL, {"loss": math.nan, "accuracy": 0.5}, measured=version
     )
-    found = registry.latest("digits")
+    found = registry.get(version.reference)
+    assert found.status is VersionStatus.FAILED
     assert found.val_loss is None
     assert found.val_accuracy == 0.5
     assert math.isnan(found.metrics[CENTRAL]["loss"])
@@ -116,7 +118,7 @@ def test_metrics_of_a_round_go_to_the_version_it_made(registry, start, add):
     assert set(recorded.metrics) == MEASURED
     # The same source may tell more, in the same round.
     registry.record_metrics(run, 1, CENTRAL, {"f1": 0.25}, measured=version)
-    assert registry.latest("digits").metrics[CENTRAL].keys() == {
+    assert registry.get(version.reference).metrics[CENTRAL].keys() == {
         "loss",
         "accuracy",
         "f1",
