@@ -58,7 +58,7 @@ def place(tmp_path_factory):
                 weights_of(server_round),
                 model="digits",
                 run=run,
-                facts=RoundFacts(server_round, {"train_loss": float("nan")}, nodes),
+                facts=RoundFacts(server_round, {"train_drift": float("nan")}, nodes),
                 errors=["NaN in layer"] if server_round == 2 else (),
                 metadata=VersionMetadata("MLP", description="[bold]not markup[/bold]"),
             )
@@ -114,7 +114,7 @@ def test_list_as_json(run, place):
     ]
     failed = content["versions"][3]
     assert failed["status"] == "failed"
-    assert failed["metrics"]["train_clientapp"] == {"train_loss": "nan"}
+    assert failed["metrics"]["train_clientapp"] == {"train_drift": "nan"}
     assert failed["created_at"] == expected[3].created_at.isoformat()
 
 
@@ -125,7 +125,7 @@ def test_show_tells_all_of_a_version(run, place):
         version = registry.get("digits:1.1.0")
     for fact in (
         *("digits:1.1.0", "failed", "experiment, round 2", "FedAvg", "MLP"),
-        *("NaN in layer", "train_loss", "nan", "accuracy", "0.75"),
+        *("NaN in layer", "train_drift", "nan", "accuracy", "0.75"),
         *("node-a", "100.0%", "node-b", "no reply", "timed \ufffd[31mout"),
         *("[bold]not markup[/bold]", version.checksum, version.fingerprint),
         f"{place.parent}/{version.storage_path}",
