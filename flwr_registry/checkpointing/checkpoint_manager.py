@@ -302,8 +302,13 @@ class CheckpointManager:
         return weights
 
     def _prune_after_save(self, content: CheckpointContent) -> None:
+        measured = trusted_metrics(content.metrics)
+        for server_round, finished in content.rounds.items():
+            if finished.errors:
+                # What failed takes no place among the best, whatever was measured.
+                measured.pop(server_round, None)
         try:
-            self.prune(trusted_metrics(content.metrics))
+            self.prune(measured)
         except RegistryError as error:
             _LOGGER.warning("registry: old checkpoints could not be removed: %s", error)
 

@@ -1,17 +1,18 @@
 """Checkpoints: saved, found, loaded, pruned."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from checkpointing.samples import content
+from checkpointing.samples import FINISHED, content
 
 from flwr_registry.checkpointing import CheckpointManager
 from flwr_registry.errors import (
     ObjectNotFoundError,
     WeightsFormatError,
 )
-from flwr_registry.retention import KeepAll, LatestN
+from flwr_registry.retention import BestN, KeepAll, LatestN
 from flwr_registry.weights import Weights, save_weights
 
 
@@ -147,3 +148,18 @@ def test_a_pinned_interim_one_stays(storage):
     manager.save(content(2))
     manager.save(content(3))
     assert manager.rounds() == [1, 3]
+
+
+def test_a_failed_round_takes_no_place_among_the_best(storage):
+    manager = CheckpointManager(storage, "trial", keep=BestN(1, "accuracy"))
+    measured = {1: {"accuracy": 0.9}, 2: {"accuracy": 87.0}, 3: {"accuracy": 0.5}}
+    failed = replace(FINISHED, errors=("accuracy is 87",))
+    for server_round in (1, 2, 3, 4):
+        manager.save(
+            content(
+                server_round,
+                metrics={"evaluate_serverapp": measured},
+                rounds={1: FINISHED, 2: failed, 3: FINISHED},
+            )
+        )
+    assert manager.rounds() == [1, 4]

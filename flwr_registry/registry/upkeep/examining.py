@@ -18,6 +18,7 @@ from flwr_registry.registry.rows.version_db import UploadRow, VersionRow
 from flwr_registry.registry.steps import Steps, byte_work, read
 from flwr_registry.registry.upkeep.file_findings import find_in_files
 from flwr_registry.registry.upkeep.manifest_findings import compare_told
+from flwr_registry.registry.upkeep.stored_files import sorted_files
 from flwr_registry.registry.upkeep.verifying import verify_all
 from flwr_registry.storage import StorageBackend
 
@@ -41,10 +42,12 @@ def examine(storage: StorageBackend, *, deep: bool) -> Steps[list[Finding]]:
     manifests = yield from byte_work(lambda: list(each_manifest(storage)))
     # First of all: what the checkpoints make known again is not unknown then.
     findings += yield from read(lambda session: compare_told(session, manifests))
-    keys = yield from byte_work(lambda: frozenset(storage.list("models")))
+    files = yield from sorted_files(storage)
+    # Nobody knows what a link leads to but who follows it.
+    keys = frozenset(file.key for file, _ in files if not file.linked)
     stored = yield from read(_stored)
     findings += yield from byte_work(lambda: list(_missing(storage, stored, keys)))
-    findings += yield from find_in_files(storage, manifests)
+    findings += yield from find_in_files(storage, files, manifests)
     findings += yield from read(lambda session: list(_in_rows(session)))
     findings += yield from byte_work(
         lambda: list(_in_checkpoints(storage, manifests, keys))

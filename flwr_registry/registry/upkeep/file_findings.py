@@ -17,7 +17,7 @@ from flwr_registry.registry.upkeep.checkpoint_needs import (
     needed_keys,
     read_needs,
 )
-from flwr_registry.registry.upkeep.stored_files import ROOT, Owner, sorted_files
+from flwr_registry.registry.upkeep.stored_files import ROOT, Owner
 from flwr_registry.storage import ListedFile, StorageBackend, is_key, listed_files
 
 __all__ = ["find_in_files"]
@@ -27,10 +27,11 @@ _BESIDE_MODELS = {"checkpoints": is_checkpoint_key, "leases": is_lease_key}
 
 
 def find_in_files(
-    storage: StorageBackend, manifests: Sequence[FoundManifest]
+    storage: StorageBackend,
+    files: Sequence[tuple[ListedFile, Owner]],
+    manifests: Sequence[FoundManifest],
 ) -> Steps[list[Finding]]:
     """Sort the files that belong to no version by what may be done about them."""
-    files = yield from sorted_files(storage)
     beside = yield from byte_work(lambda: list(_strange_beside(storage)))
     needs = read_needs(manifests)
     needed = yield from read(lambda session: needed_keys(session, needs))

@@ -8,7 +8,11 @@ import pytest
 from registry.samples import facts_of
 
 from flwr_registry.checkpointing import CheckpointContent, CheckpointManager
-from flwr_registry.records import Severity, StoredObject
+from flwr_registry.errors import ObjectUnreadableError
+from flwr_registry.records import BytesState, Severity, StoredObject
+from flwr_registry.registry import ModelRegistry
+from flwr_registry.retention import LatestN
+from flwr_registry.storage import LocalStorageBackend
 
 
 @pytest.fixture
@@ -41,6 +45,36 @@ def test_missing_and_damaged_bytes(three):
     assert "backup" in shallow["digits:1.1.0"].remedy
     assert set(found(three, deep=True)) == {"digits:1.1.0", "digits:1.2.0"}
     assert three.get("digits:1.2.0").damaged_at is not None
+
+
+def test_a_link_that_leads_nowhere_is_no_file(three, tmp_path):
+    place = path_of(three, "digits:1.1.0")
+    os.rename(place, tmp_path / "elsewhere")
+    os.symlink(tmp_path / "elsewhere", place)
+    assert three.doctor(deep=True) == []
+    os.remove(tmp_path / "elsewhere")
+    assert set(found(three)) == {"digits:1.1.0"}
+    assert three.verify("digits:1.1.0").state is BytesState.MISSING
+
+
+def test_bytes_that_may_not_be_read_are_no_damage(database_url, tmp_path, add):
+    add(1), add(2)
+
+    class Forbidden(LocalStorageBackend):
+        def open(self, key):
+            if "/1.0.0/" in key:
+                # Root may read anything, so the storage has to refuse here.
+                raise ObjectUnreadableError("Permission denied", key=key)
+            return super().open(key)
+
+    place = Forbidden(tmp_path / "weights")
+    with ModelRegistry(database_url, place) as registry:
+        (problem,) = registry.verify_all().problems
+        assert problem.state is BytesState.UNREADABLE
+        (finding,) = registry.doctor(deep=True)
+        assert finding.subject == "digits:1.0.0" and "let whoever" in finding.remedy
+        assert registry.get("digits:1.0.0").damaged_at is None
+        assert registry.gc(LatestN(1)).versions == ()
 
 
 def test_damage_in_production_is_mended_by_a_rollback(three):
