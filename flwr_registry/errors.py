@@ -26,6 +26,7 @@
     ├── MetricNotMeasuredError      a metric that decides something never appeared
     ├── CheckpointError             a checkpoint that cannot be read or does not fit
     │   └── ResumeError             a run that cannot go on without being wrong
+    ├── StorageOwnerError           the storage is another registry's
     ├── RunHeldError                another start of the run is at work
     ├── FencedError                 a newer start of the run has taken it over
     ├── WriteTimeoutError           training waited long enough for what is written
@@ -34,6 +35,7 @@
     │   ├── ObjectUnreadableError   what is stored there may not be read
     │   └── StorageTimeoutError     the storage did not answer in time
     ├── DatabaseError               the database refused or failed
+    │   ├── DatabaseNotFoundError   there is no registry at the place
     │   ├── DatabaseTimeoutError    the database did not answer in time
     │   └── SchemaVersionError      the database belongs to another release
     └── StrategyError               an object that cannot be wrapped (a TypeError)
@@ -50,6 +52,7 @@ from collections.abc import Sequence
 __all__ = [
     "CheckpointError",
     "DatabaseError",
+    "DatabaseNotFoundError",
     "DatabaseTimeoutError",
     "DriftError",
     "DuplicateVersionError",
@@ -77,6 +80,7 @@ __all__ = [
     "SchemaVersionError",
     "SearchError",
     "StorageError",
+    "StorageOwnerError",
     "StorageTimeoutError",
     "StrategyError",
     "TensorNotFoundError",
@@ -338,6 +342,20 @@ class StorageError(RegistryError):
         self.key = key
 
 
+class StorageOwnerError(RegistryError):
+    """The storage belongs to another registry; nothing was written into it.
+
+    Attributes
+    ----------
+    owner : str
+        Identity of the registry that it belongs to, empty when that cannot be read.
+    """
+
+    def __init__(self, message: str, *, owner: str = "") -> None:
+        super().__init__(message)
+        self.owner = owner
+
+
 class ObjectNotFoundError(StorageError):
     """Nothing is stored under the key."""
 
@@ -377,6 +395,10 @@ class DatabaseError(RegistryError):
     def __init__(self, message: str, *, may_have_committed: bool = False) -> None:
         super().__init__(message)
         self.may_have_committed = may_have_committed
+
+
+class DatabaseNotFoundError(DatabaseError):
+    """There is no registry at the place, and none was to be made."""
 
 
 class DatabaseTimeoutError(DatabaseError):

@@ -9,7 +9,7 @@ from typing import Any
 
 from flwr_registry.errors import ObjectNotFoundError
 from flwr_registry.records import Lease, LeaseHolder, check_name
-from flwr_registry.storage import BytesContent, ConditionalStorage, StorageBackend
+from flwr_registry.storage import BytesContent, StorageBackend, create_object
 
 __all__ = ["StorageLeases", "is_lease_key"]
 
@@ -75,7 +75,7 @@ class StorageLeases:
         if any(number > lease.start_number for number in self._starts()):
             return False
         content = BytesContent(json.dumps(lease.to_json()).encode())
-        return self._create(self._key(lease, _HELD), content)
+        return create_object(self._storage, self._key(lease, _HELD), content)
 
     def renew(self, lease: Lease) -> None:
         """Write down how often the holder said that it lives."""
@@ -127,13 +127,6 @@ class StorageLeases:
             return int(self._storage.load(key, max_bytes=_MAX_BYTES))
         except (ObjectNotFoundError, ValueError):
             return 0
-
-    def _create(self, key: str, content: BytesContent) -> bool:
-        if isinstance(self._storage, ConditionalStorage):
-            return self._storage.create(key, content)
-        if not self._storage.exists(key):
-            self._storage.save(key, content)
-        return self._storage.load(key, max_bytes=_MAX_BYTES) == content.data
 
     def _remove_before(self, lease: Lease) -> None:
         """Remove what earlier starts left; not at once, since a start may withdraw."""

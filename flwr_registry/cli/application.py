@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 import flwr_registry
+from flwr_registry.cli.lost_database import tell_after, tell_unknown
 from flwr_registry.errors import RegistryError
 from flwr_registry.metric_direction import Direction, known_direction
 from flwr_registry.registry import (
@@ -141,20 +142,36 @@ def opened_registry(
     url: str | None, storage: str | None, *, create: bool = False
 ) -> Iterator[ModelRegistry]:
     """Open the registry that the options name; its errors end the command."""
-    with errors_reported(), ModelRegistry(url, storage, create=create) as opened:
-        yield opened
+    with (
+        errors_reported(lambda error: tell_after(error, url, storage)),
+        ModelRegistry(url, storage, create=create) as opened,
+    ):
+        try:
+            yield opened
+        except typer.Exit:
+            tell_unknown(opened)
+            raise
+        tell_unknown(opened)
 
 
 @contextmanager
-def errors_reported() -> Iterator[None]:
+def errors_reported(
+    then: Callable[[Exception], object] = lambda _: None,
+) -> Iterator[None]:
     """Print an error of this package on stderr, and exit with 1.
 
     So too when something optional is not installed; the message says how to.
+
+    Parameters
+    ----------
+    then : callable
+        What else is to be said after an error.
     """
     try:
         yield
     except (RegistryError, ImportError) as error:
         typer.secho(f"Error: {error}", fg="red", err=True)
+        then(error)
         raise typer.Exit(1) from error
 
 

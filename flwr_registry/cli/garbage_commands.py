@@ -169,6 +169,9 @@ def _has_anything(planned: Collection) -> bool:
 
 
 def _tell_plan(planned: Collection) -> None:
+    if planned.withheld:
+        print_rich(Text(f"nothing is removed: {planned.withheld}", "yellow"))
+        return
     if planned.out_of_reach:
         print_rich(
             Text(

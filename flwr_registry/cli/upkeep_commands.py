@@ -11,6 +11,7 @@ from rich.progress import Progress
 from rich.text import Text
 
 from flwr_registry.cli.application import (
+    Actor,
     Format,
     OutputFormat,
     RegistryPlace,
@@ -21,6 +22,7 @@ from flwr_registry.cli.application import (
     print_json,
     print_rich,
 )
+from flwr_registry.cli.lost_database import tell_after
 from flwr_registry.errors import SchemaVersionError
 from flwr_registry.records import (
     Finding,
@@ -96,12 +98,21 @@ def doctor(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Write lost rows from checkpoints.")
     ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt",
+            help="Do so, then take the storage over from another registry.",
+        ),
+    ] = False,
+    actor: Actor = None,
     registry: RegistryPlace = None,
     storage: StoragePlace = None,
     output: Format = OutputFormat.DEFAULT,
 ) -> None:
     """Find what is not as it should be, and say how to mend it."""
-    with errors_reported():
+    rebuild = rebuild or adopt
+    with errors_reported(lambda error: tell_after(error, registry, storage)):
         try:
             opened = ModelRegistry(registry, storage, create=rebuild)
         except SchemaVersionError as error:
@@ -111,7 +122,7 @@ def doctor(
             _tell_findings([finding])
             raise typer.Exit(1) from error
         with opened:
-            restored = opened.rebuild() if rebuild else []
+            restored = _restored(opened, actor, adopt=adopt) if rebuild else []
             findings = opened.doctor(deep=deep)
             if output is OutputFormat.JSON:
                 said = {"findings": [asdict(each) for each in findings]}
@@ -119,9 +130,16 @@ def doctor(
             else:
                 if rebuild:
                     print_rich(f"{len(restored)} versions came back")
+                if adopt:
+                    place = f"{opened.storage.url} is the storage of {opened.url} now"
+                    print_rich(Text(place))
                 _tell_findings(findings)
     if any(each.severity is Severity.ERROR for each in findings):
         raise typer.Exit(1)
+
+
+def _restored(opened: ModelRegistry, actor: str | None, *, adopt: bool) -> list[str]:
+    return opened.adopt(actor=actor) if adopt else opened.rebuild()
 
 
 def _tell_findings(findings: list[Finding]) -> None:

@@ -105,6 +105,8 @@ class Collection:
     out_of_reach : tuple of str
         Checkpoints that cannot be read. While there are any, nobody can tell what they
         need, and no version and no orphan loses its bytes.
+    withheld : str
+        Why nothing at all was looked at; empty when it was.
     """
 
     dry_run: bool
@@ -113,6 +115,7 @@ class Collection:
     stale_uploads: int
     size_bytes: int
     out_of_reach: tuple[str, ...] = ()
+    withheld: str = ""
 
 
 class Fate(StrEnum):

@@ -15,6 +15,10 @@ from flwr_registry.registry.promotion.gates import (
     PromotionGate,
 )
 from flwr_registry.registry.rows.json_values import to_json
+from flwr_registry.registry.upkeep.storage_contents import (
+    StorageContents,
+    look_into,
+)
 from flwr_registry.registry.versions.actors import current_actor
 from flwr_registry.registry.versions.node_names import NodeNames
 from flwr_registry.registry.versions.references import BEST, Reference, parse_reference
@@ -36,8 +40,10 @@ __all__ = [
     "PromotionGate",
     "Reference",
     "SemVer",
+    "StorageContents",
     "VersionManager",
     "current_actor",
+    "look_into",
     "parse_reference",
     "resolve_places",
     "to_json",

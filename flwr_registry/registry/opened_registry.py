@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 from flwr_registry.records import RoundFacts
 from flwr_registry.registry.database.engines import place_of
 from flwr_registry.registry.database.locations import resolve_places
+from flwr_registry.registry.ownership.own_root import OwnRoot
+from flwr_registry.registry.steps import Steps
 from flwr_registry.registry.versions.node_names import NodeNames
 from flwr_registry.storage import StorageBackend, bounded_storage, storage_from_url
 
 __all__ = ["OpenedRegistry"]
+
+Result = TypeVar("Result")
 
 
 class OpenedRegistry:
@@ -33,11 +37,12 @@ class OpenedRegistry:
         self._timeout_seconds = timeout_seconds
         self._create = create
         self._nodes = NodeNames.with_key(node_key)
-        self._storage = (
+        storage = (
             storage_from_url(found.storage, timeout_seconds)
             if isinstance(found.storage, str)
             else bounded_storage(found.storage, timeout_seconds)
         )
+        self._root = OwnRoot(storage, self.url)
 
     @property
     def url(self) -> str:
@@ -47,7 +52,7 @@ class OpenedRegistry:
     @property
     def storage(self) -> StorageBackend:
         """Where the bytes of the versions lie."""
-        return self._storage
+        return self._root.storage
 
     @property
     def node_names(self) -> NodeNames:
@@ -65,6 +70,11 @@ class OpenedRegistry:
             "node_key": self._nodes.key,
         }
         return _reopened, (type(self), url, self._places.storage, settings)
+
+    def _in_own_root(self, steps: Steps[Result]) -> Steps[Result]:
+        """Do what tells of the storage, once it is known to be this registry's."""
+        yield from self._root.claim()
+        return (yield from steps)
 
     def _named(self, facts: RoundFacts | None) -> RoundFacts | None:
         """Return the facts of a round with the names that its nodes have here."""

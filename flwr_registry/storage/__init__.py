@@ -23,6 +23,7 @@ from flwr_registry.storage.storage_backend import (
     Content,
     StorageBackend,
     SweepingStorage,
+    create_object,
     digest_of,
     is_key,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "StorageBackend",
     "SweepingStorage",
     "bounded_storage",
+    "create_object",
     "digest_of",
     "is_key",
     "listed_files",

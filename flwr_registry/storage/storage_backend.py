@@ -20,6 +20,7 @@ __all__ = [
     "SweepingStorage",
     "check_key",
     "complete_key",
+    "create_object",
     "digest_of",
     "is_key",
 ]
@@ -29,6 +30,7 @@ DIGEST = "{digest}"
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,199}")
 _MAX_KEY_CHARACTERS = 900
+_MOST_CREATED_BYTES = 64 * 1024
 
 
 class Content(Protocol):
@@ -146,6 +148,19 @@ class SweepingStorage(Protocol):
 
     def sweep_unfinished(self, max_age_seconds: float) -> int:
         """Remove what older saves left; return how many bytes come back."""
+
+
+def create_object(storage: StorageBackend, key: str, content: BytesContent) -> bool:
+    """Create an object as `ConditionalStorage` does, or as nearly as a storage can.
+
+    Of several writers to a storage that cannot, the last one has the key; all see that
+    who ask again later.
+    """
+    if isinstance(storage, ConditionalStorage):
+        return storage.create(key, content)
+    if not storage.exists(key):
+        storage.save(key, content)
+    return storage.load(key, max_bytes=_MOST_CREATED_BYTES) == content.data
 
 
 def check_key(key: str) -> str:

@@ -130,7 +130,7 @@ class RunCheckpoints:
             self._ledger.storage,
             folder,
             keep=self._options.keep_checkpoints,
-            guard=self._ledger.hold.check_storage,
+            guard=self._ledger.check_storage,
         )
 
     def _named(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from flwr_registry.checkpointing import RunLease, StorageLeases
-from flwr_registry.errors import FencedError
+from flwr_registry.errors import FencedError, StorageError
 from flwr_registry.records import Lease
 from flwr_registry.registry import DatabaseLeases, ModelRegistry
 from flwr_registry.storage import StorageBackend
@@ -47,6 +47,11 @@ class RunHold:
     def needs_own_folder(self) -> bool:
         """Whether the start before may wake up while this one writes a checkpoint."""
         return self._lease.may_meet_the_former
+
+    @property
+    def storage_answered(self) -> bool:
+        """Whether the storage gave no trouble when the run was taken."""
+        return not any(isinstance(e, StorageError) for e in self._lease.troubles)
 
     def take(self) -> list[Exception]:
         """Take the run; later calls change nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from flwr_registry.checkpointing import CheckpointContent, FinishedRound
 from flwr_registry.errors import (
     DatabaseError,
     ModelNotFoundError,
+    StorageError,
     ValidationError,
 )
 from flwr_registry.records import (
@@ -170,6 +172,22 @@ class RunLedger:
         if registry.find_checkpointed(content) is not None:
             return True
         return self._options.resume is True and not registry.list(limit=1)
+
+    def check_storage(self) -> None:
+        """Refuse a commit to a storage that is another registry's, or start's.
+
+        Raises
+        ------
+        StorageOwnerError
+            When another registry has it.
+        FencedError, RunHeldError, RegistryError
+            As the check of `hold` does.
+        """
+        if self._registry is not None and self._run is not None:
+            # It works without a database.
+            with suppress(DatabaseError):
+                self._registry.claim_storage()
+        self.hold.check_storage()
 
     def refuse(self) -> None:
         """Let go of the run, since this start of it must not begin."""
@@ -366,6 +384,10 @@ class RunLedger:
         )
 
     def _started_run(self, registry: ModelRegistry, lease: Lease) -> Run:
+        if self.hold.storage_answered:
+            # Where it does not, whatever is written there later looks first.
+            with suppress(StorageError):
+                registry.claim_storage()
         if self.resumed is None:
             # Asked to go on, it found no checkpoint: all rounds are trained again.
             again = self._options.resume is not False

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from flwr_registry.checkpointing import CheckpointContent, restore_random_state
-from flwr_registry.errors import ResumeError
+from flwr_registry.errors import InvalidNameError, ResumeError, StorageOwnerError
 from flwr_registry.records import ModelVersion
 from flwr_registry.storage import StorageBackend
 from flwr_registry.strategy.options import RegistryOptions
@@ -27,6 +27,9 @@ from flwr_registry.strategy.tolerance import Tolerance
 from flwr_registry.weights import NpyImages, load_npy_images
 
 __all__ = ["RunOpening"]
+
+# What the user set cannot be, before anything is trained.
+_REFUSALS = (ResumeError, StorageOwnerError, InvalidNameError)
 
 
 class RunOpening:
@@ -74,6 +77,9 @@ class RunOpening:
 
         Raises
         ------
+        StorageOwnerError, InvalidNameError
+            When the storage is another registry's, or the model's name another's in
+            other letters.
         ResumeError, RegistryError
             When the checkpoint or version that was asked for cannot be used.
         """
@@ -84,7 +90,7 @@ class RunOpening:
             ledger.tell_places()
             try:
                 version = ask("open the registry", ledger.open)
-            except ResumeError as error:
+            except _REFUSALS as error:
                 refusal = error
         if refusal is not None:
             raise refusal

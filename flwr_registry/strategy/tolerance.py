@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flwr_registry.errors import FencedError, RunHeldError
+from flwr_registry.errors import FencedError, RunHeldError, StorageOwnerError
 
 __all__ = ["LOGGER", "Tolerance"]
 
@@ -33,7 +33,7 @@ class Tolerance:
         self._raises = on_error == "raise"
         self.troubles: list[str] = []
         self._counted: Exception | None = None
-        self._has_run = True
+        self._has_place = True
 
     @contextmanager
     def __call__(self, action: str) -> Iterator[None]:
@@ -46,8 +46,8 @@ class Tolerance:
         """
         try:
             yield
-        except (FencedError, RunHeldError) as error:
-            self._lose_run(error)
+        except (FencedError, RunHeldError, StorageOwnerError) as error:
+            self._lose_place(error)
             if self._raises:
                 raise
         except Exception as error:
@@ -66,11 +66,11 @@ class Tolerance:
             )
             LOGGER.debug("registry: the error in full: %s", traceback.format_exc())
 
-    def _lose_run(self, error: Exception) -> None:
-        """Say once that nothing more is written: another start has the run."""
-        if not self._has_run:
+    def _lose_place(self, error: Exception) -> None:
+        """Say once that nothing more is written: the run or storage is another's."""
+        if not self._has_place:
             return
-        self._has_run = False
+        self._has_place = False
         self.troubles.append(f"write any more: {error}")
         if not self._raises:
             LOGGER.error(

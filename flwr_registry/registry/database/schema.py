@@ -10,7 +10,11 @@ from functools import partial
 from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session
 
-from flwr_registry.errors import DatabaseError, SchemaVersionError
+from flwr_registry.errors import (
+    DatabaseError,
+    DatabaseNotFoundError,
+    SchemaVersionError,
+)
 from flwr_registry.registry.database.database import Database
 from flwr_registry.registry.database.engines import is_postgresql
 from flwr_registry.registry.database.locations import resolve_places
@@ -42,8 +46,10 @@ def open_schema(database: Database, *, create: bool) -> None:
     ------
     SchemaVersionError
         When the schema is older or newer, or the tables are another program's.
+    DatabaseNotFoundError
+        When there is no registry and `create` is false.
     DatabaseError
-        When there is no registry and `create` is false, or the database fails.
+        When the database fails.
     """
     revision = _revision_or_missing(database)
     if revision == HEAD:
@@ -51,7 +57,7 @@ def open_schema(database: Database, *, create: bool) -> None:
     if revision is not None:
         raise _other_release(database.place, revision)
     if not create:
-        raise DatabaseError(
+        raise DatabaseNotFoundError(
             f"there is no registry at {database.place}: point elsewhere with "
             "--registry URL or FLWR_REGISTRY_URL, or start a run that records into it"
         )
@@ -100,7 +106,9 @@ def revision_of(session: Session) -> str | None:
 
 def _upgraded(database: Database) -> tuple[str, str]:
     if _revision_or_missing(database) is None:
-        raise DatabaseError(f"there is no registry at {database.place} to upgrade")
+        raise DatabaseNotFoundError(
+            f"there is no registry at {database.place} to upgrade"
+        )
     # What takes a while to import must not count as the database's time.
     import alembic.command  # noqa: F401
 

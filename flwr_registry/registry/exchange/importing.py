@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from flwr_registry.errors import ExportError, ModelNotFoundError, RegistryError
 from flwr_registry.records import ModelVersion, RoundFacts, Run, VersionMetadata
 from flwr_registry.registry.exchange.bundles import Bundle, read_bundle
+from flwr_registry.registry.ownership.own_root import OwnRoot
 from flwr_registry.registry.rows.model_db import ModelRow
 from flwr_registry.registry.rows.row_records import run_record
 from flwr_registry.registry.rows.run_db import RunRow
@@ -26,7 +27,7 @@ from flwr_registry.registry.versions.references import parse_reference
 from flwr_registry.registry.versions.registering import register_source
 from flwr_registry.registry.versions.registration import Registration
 from flwr_registry.registry.versions.run_recording import hold_model, start_run
-from flwr_registry.storage import BytesContent, StorageBackend
+from flwr_registry.storage import BytesContent
 from flwr_registry.validation import (
     Candidate,
     MetricRanges,
@@ -41,7 +42,7 @@ _WITHDRAWN = "it was withdrawn in the registry that it comes from"
 
 
 def import_bundle(
-    storage: StorageBackend,
+    root: OwnRoot,
     nodes: NodeNames,
     path: Path,
     model: str | None,
@@ -58,14 +59,17 @@ def import_bundle(
         When it is no sound bundle.
     DuplicateVersionError
         When the number is taken by other bytes.
+    StorageOwnerError
+        When the storage is another registry's.
     """
     given = {"imported_by": actor, "metric_ranges": metric_ranges}
     checked_ranges(metric_ranges)
     bundle = yield from byte_work(partial(_checked_bundle, path, model, given))
     known = yield from read(partial(_known, bundle=bundle))
+    yield from root.claim()
     if known is not None:
         content = BytesContent(bundle.weights)
-        return (yield from restore_bytes(storage, known, content, actor))
+        return (yield from restore_bytes(root.storage, known, content, actor))
     parent = yield from read(partial(_parent_of, bundle=bundle))
     run, facts = None, None
     if bundle.provenance is not None and bundle.server_round is not None:
@@ -81,7 +85,7 @@ def import_bundle(
         "facts": facts,
         "metadata": _metadata_of(bundle, parent),
     }
-    return (yield from register_source(storage, bundle.weights, None, **said))
+    return (yield from register_source(root, bundle.weights, None, **said))
 
 
 def _checked_bundle(path: Path, model: str | None, given: Mapping[str, Any]) -> Bundle:

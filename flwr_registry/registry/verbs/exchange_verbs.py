@@ -108,7 +108,7 @@ class ExchangeVerbs(BlockingRegistry):
         """
         place, who = Path(path).expanduser(), current_actor(actor)
         return self._run(
-            import_bundle(self.storage, self._nodes, place, model, who, metric_ranges)
+            import_bundle(self._root, self._nodes, place, model, who, metric_ranges)
         )
 
     def to_mlflow(
@@ -169,7 +169,7 @@ class AsyncExchangeVerbs(AwaitedRegistry):
         """Register the version in a bundle; see `ModelRegistry.import_bundle`."""
         place, who = Path(path).expanduser(), current_actor(actor)
         return await self._run(
-            import_bundle(self.storage, self._nodes, place, model, who, metric_ranges)
+            import_bundle(self._root, self._nodes, place, model, who, metric_ranges)
         )
 
     async def to_mlflow(

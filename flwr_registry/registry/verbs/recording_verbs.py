@@ -82,7 +82,9 @@ class RecordingVerbs(BlockingRegistry):
             When a newer start than that of the lease has begun.
         """
         return self._run(
-            write(lambda s: resuming.resume_run(s, provenance, content, lease))
+            self._in_own_root(
+                write(lambda s: resuming.resume_run(s, provenance, content, lease))
+            )
         )
 
     def find_checkpointed(self, content: CheckpointContent) -> ModelVersion | None:
@@ -247,7 +249,7 @@ class RecordingVerbs(BlockingRegistry):
         """
         return self._run(
             register_source(
-                self.storage,
+                self._root,
                 weights,
                 reference,
                 model=model,
@@ -288,7 +290,9 @@ class AsyncRecordingVerbs(AwaitedRegistry):
     ) -> Run:
         """Record that a run goes on; see `ModelRegistry.resume_run`."""
         return await self._run(
-            write(lambda s: resuming.resume_run(s, provenance, content, lease))
+            self._in_own_root(
+                write(lambda s: resuming.resume_run(s, provenance, content, lease))
+            )
         )
 
     async def find_checkpointed(
@@ -361,7 +365,7 @@ class AsyncRecordingVerbs(AwaitedRegistry):
         """Make weights a durable version; see `ModelRegistry.register`."""
         return await self._run(
             register_source(
-                self.storage,
+                self._root,
                 weights,
                 reference,
                 model=model,

@@ -15,11 +15,16 @@ from flwr_registry.records import (
 )
 from flwr_registry.registry.awaited_registry import AwaitedRegistry
 from flwr_registry.registry.blocking_registry import BlockingRegistry
-from flwr_registry.registry.upkeep.collecting import GarbageRequest, collect_garbage
-from flwr_registry.registry.upkeep.examining import examine
+from flwr_registry.registry.upkeep.adopting import adopt
+from flwr_registry.registry.upkeep.collecting import GarbageRequest
 from flwr_registry.registry.upkeep.explaining import explain_garbage
+from flwr_registry.registry.upkeep.owned_collecting import (
+    collect_own_garbage,
+    delete_own_unknown,
+)
+from flwr_registry.registry.upkeep.owned_examining import examine_own_root
 from flwr_registry.registry.upkeep.restoring import rebuild
-from flwr_registry.registry.upkeep.unknown_files import UnknownRequest, delete_unknown
+from flwr_registry.registry.upkeep.unknown_files import UnknownRequest
 from flwr_registry.registry.upkeep.verifying import Progress, verify, verify_all
 from flwr_registry.registry.versions.actors import current_actor
 from flwr_registry.retention import RetentionPolicy
@@ -84,11 +89,16 @@ class UpkeepVerbs(BlockingRegistry):
             Only say what would go.
         grace_seconds : float
             Registrations that began longer ago and did not end are given up.
+
+        Raises
+        ------
+        StorageOwnerError
+            When the storage is another registry's.
         """
         request = GarbageRequest(
             policy, model, dry_run, grace_seconds, current_actor(actor)
         )
-        return self._run(collect_garbage(self.storage, request))
+        return self._run(collect_own_garbage(self._root, request))
 
     def explain_gc(
         self, policy: RetentionPolicy | None = None, *, model: str | None = None
@@ -135,12 +145,15 @@ class UpkeepVerbs(BlockingRegistry):
         ------
         InvalidStateError
             While the files may become known again: this database has no version at all,
-            a checkpoint tells of versions that it lacks, or one cannot be read.
+            a checkpoint tells of versions that it lacks, or one cannot be read. Also
+            while another database writes to the storage.
+        StorageOwnerError
+            When the storage is another registry's.
         ValueError
             When `older_than` is not above zero.
         """
         request = UnknownRequest(older_than, dry_run, current_actor(actor))
-        return self._run(delete_unknown(self.storage, request))
+        return self._run(delete_own_unknown(self._root, request))
 
     def doctor(self, *, deep: bool = False) -> builtins.list[Finding]:
         """Find what is not as it should be; each finding says how to mend it.
@@ -150,7 +163,7 @@ class UpkeepVerbs(BlockingRegistry):
         deep : bool
             Read all bytes and compare digests, not only whether they are there.
         """
-        return self._run(examine(self.storage, deep=deep))
+        return self._run(examine_own_root(self._root, deep=deep))
 
     def rebuild(self) -> builtins.list[str]:
         """Write rows that are lost from the checkpoints in the storage.
@@ -162,8 +175,46 @@ class UpkeepVerbs(BlockingRegistry):
         -------
         list of str
             References of the versions that came back.
+
+        Raises
+        ------
+        StorageOwnerError
+            When the storage is another registry's; see `adopt`.
         """
-        return self._run(rebuild(self.storage))
+        return self._run(self._in_own_root(rebuild(self.storage)))
+
+    def adopt(self, *, actor: str | None = None) -> builtins.list[str]:
+        """Take over a storage that is another registry's.
+
+        Rows are written from the checkpoints first, as `rebuild` does. The database
+        that had the storage can write nothing there from then on.
+
+        Parameters
+        ----------
+        actor : str, optional
+            Who does it; by default the operating system's user.
+
+        Returns
+        -------
+        list of str
+            References of the versions that came back.
+        """
+        who = current_actor(actor)
+        return self._run(adopt(self._root, who))
+
+    def claim_storage(self) -> None:
+        """Make sure that the storage is this registry's, as all verbs that write do.
+
+        It is looked at once; a storage that nobody has becomes this registry's.
+
+        Raises
+        ------
+        StorageOwnerError
+            When it is another registry's, and this database has a past of its own.
+        StorageError
+            When it does not answer.
+        """
+        self._run(self._root.claim())
 
 
 class AsyncUpkeepVerbs(AwaitedRegistry):
@@ -192,7 +243,7 @@ class AsyncUpkeepVerbs(AwaitedRegistry):
         request = GarbageRequest(
             policy, model, dry_run, grace_seconds, current_actor(actor)
         )
-        return await self._run(collect_garbage(self.storage, request))
+        return await self._run(collect_own_garbage(self._root, request))
 
     async def explain_gc(
         self, policy: RetentionPolicy | None = None, *, model: str | None = None
@@ -209,12 +260,21 @@ class AsyncUpkeepVerbs(AwaitedRegistry):
     ) -> UnknownDeletion:
         """Delete unknown files; see `ModelRegistry.delete_unknown`."""
         request = UnknownRequest(older_than, dry_run, current_actor(actor))
-        return await self._run(delete_unknown(self.storage, request))
+        return await self._run(delete_own_unknown(self._root, request))
 
     async def doctor(self, *, deep: bool = False) -> builtins.list[Finding]:
         """Find what is not as it should be; see `ModelRegistry.doctor`."""
-        return await self._run(examine(self.storage, deep=deep))
+        return await self._run(examine_own_root(self._root, deep=deep))
 
     async def rebuild(self) -> builtins.list[str]:
         """Write rows that are lost; see `ModelRegistry.rebuild`."""
-        return await self._run(rebuild(self.storage))
+        return await self._run(self._in_own_root(rebuild(self.storage)))
+
+    async def adopt(self, *, actor: str | None = None) -> builtins.list[str]:
+        """Take over another registry's storage; see `ModelRegistry.adopt`."""
+        who = current_actor(actor)
+        return await self._run(adopt(self._root, who))
+
+    async def claim_storage(self) -> None:
+        """See that the storage is ours; see `ModelRegistry.claim_storage`."""
+        await self._run(self._root.claim())

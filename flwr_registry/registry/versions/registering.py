@@ -9,6 +9,7 @@ from typing import Any
 
 from flwr_registry.errors import DatabaseError, RegistryError, ValidationError
 from flwr_registry.records import ModelVersion, StoredObject
+from flwr_registry.registry.ownership.own_root import OwnRoot
 from flwr_registry.registry.steps import FAILURES, Steps, byte_work, write
 from flwr_registry.registry.versions.registration import Registration
 from flwr_registry.registry.versions.removed_bytes import refuse_removed_bytes
@@ -34,7 +35,7 @@ __all__ = ["register", "register_source"]
 
 
 def register_source(
-    storage: StorageBackend,
+    root: OwnRoot,
     source: Any,
     reference: Architecture | None,
     **said: Any,
@@ -63,7 +64,7 @@ def register_source(
         yield from byte_work(partial(_refuse_unfit, model.weights))
     fingerprint = Architecture.of(model.weights, reference).fingerprint
     registration = Registration.checked(fingerprint=fingerprint, **said)
-    return (yield from register(storage, registration, model.content))
+    return (yield from register(root, registration, model.content))
 
 
 def _model_of(source: Any) -> ModelFile:
@@ -85,7 +86,7 @@ def _refuse_unfit(weights: Weights) -> None:
 
 
 def register(
-    storage: StorageBackend, registration: Registration, content: Content
+    root: OwnRoot, registration: Registration, content: Content
 ) -> Steps[ModelVersion]:
     """Make content a durable version: bytes first, row last.
 
@@ -97,6 +98,8 @@ def register(
         When it is registered with the same, but retention removed them.
     StorageError, DatabaseError
         When saving failed; nothing half-written is visible.
+    StorageOwnerError
+        When the storage is another registry's.
     FencedError
         When a newer start of the run has begun.
     """
@@ -105,23 +108,25 @@ def register(
         if isinstance(reserved, ModelVersion):
             digest = yield from byte_work(lambda: digest_of(content))
             return refuse_removed_bytes(refuse_other_bytes(reserved, digest))
-        stored = yield from _save(storage, reserved, content)
-        registered = yield from _commit(storage, reserved, stored)
+        stored = yield from _save(root, reserved, content)
+        registered = yield from _commit(root.storage, reserved, stored)
         if registered.storage_path == stored.key:
             return registered
         # These bytes were registered before, or another writer was faster. What cannot
         # be deleted is left to garbage collection, and no reason to fail.
         with suppress(RegistryError):
-            yield from _take_back(storage, reserved, stored)
+            yield from _take_back(root.storage, reserved, stored)
         if registered.checksum == stored.sha256:
             return registered
 
 
 def _save(
-    storage: StorageBackend, reserved: Reservation, content: Content
+    root: OwnRoot, reserved: Reservation, content: Content
 ) -> Steps[StoredObject]:
     try:
-        return (yield from byte_work(lambda: storage.save(reserved.key, content)))
+        yield from root.claim()
+        save = partial(root.storage.save, reserved.key, content)
+        return (yield from byte_work(save))
     except FAILURES:
         # The number is given back; the error of the storage is the one to see.
         with suppress(RegistryError):

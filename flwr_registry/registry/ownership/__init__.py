@@ -1,0 +1,1 @@
+"""Whose a storage is: one root, one registry."""

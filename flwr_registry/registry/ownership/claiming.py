@@ -1,0 +1,164 @@
+"""Taking a storage root for a database, and refusing one that is another registry's."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from flwr_registry.errors import StorageError, StorageOwnerError
+from flwr_registry.registry.ownership.identities import (
+    Identity,
+    find_identity,
+    make_identity,
+    set_registry,
+)
+from flwr_registry.registry.ownership.root_marks import (
+    ROOT_KEY,
+    Mark,
+    create_root_mark,
+    other_writers,
+    read_root_mark,
+    save_writer_mark,
+)
+from flwr_registry.registry.steps import Steps, byte_work, read, write
+from flwr_registry.storage import StorageBackend
+
+__all__ = ["claim_root", "refuse_other_root", "tell_other_writers"]
+
+_LOOKS = 3
+
+_logger = logging.getLogger("flwr")
+
+
+def claim_root(storage: StorageBackend, here: Mark) -> Steps[None]:
+    """Make sure that a root is this database's, before something is written there.
+
+    A root that nobody has becomes this registry's; a database without a past becomes
+    one of the registry whose the root is.
+
+    Parameters
+    ----------
+    here : Mark
+        This database, see `mark_here`.
+
+    Raises
+    ------
+    StorageOwnerError
+        When the root is another registry's, and the database has a past of its own.
+    StorageError, DatabaseError
+        When one of them does not answer.
+    """
+    for _ in range(_LOOKS):
+        mark = yield from byte_work(partial(read_root_mark, storage))
+        if mark is not None:
+            own = yield from read(find_identity)
+            if own.registry_id != mark.id:
+                yield from _join(storage, here, mark)
+            return
+        own = yield from write(make_identity)
+        mark = replace(here, id=own.registry_id)
+        if (yield from byte_work(partial(create_root_mark, storage, mark))):
+            return
+    raise StorageError(
+        f"{ROOT_KEY} in {storage.url} appears and vanishes: see that nothing else "
+        "writes there",
+        key=ROOT_KEY,
+    )
+
+
+def refuse_other_root(storage: StorageBackend, here: Mark) -> Steps[None]:
+    """Refuse what `claim_root` would refuse; nothing is written.
+
+    Raises
+    ------
+    StorageOwnerError, StorageError, DatabaseError
+        As `claim_root` does.
+    """
+    mark = yield from byte_work(partial(read_root_mark, storage))
+    own = yield from read(find_identity)
+    if mark is not None and own.registry_id != mark.id:
+        _refuse_past(own, storage, here, mark)
+
+
+def tell_other_writers(storage: StorageBackend, here: Mark) -> Steps[str]:
+    """Say which other databases may need bytes of the root; empty when there is none.
+
+    Of two that belong to one registry neither knows what the other needs.
+    """
+    own = yield from read(find_identity)
+    find = partial(other_writers, storage, own.database_id, here)
+    others = yield from byte_work(lambda: list(find()))
+    if not others:
+        return ""
+    places = " and ".join(f"{each.database} (on {each.host})" for each in others)
+    return (
+        f"the storage {storage.url} is also that of {places}, which may need any of "
+        "its bytes: give one of the databases a storage of its own, or, if only this "
+        f"one is still in use, run '{_adopting(storage, here)}'"
+    )
+
+
+def _join(storage: StorageBackend, here: Mark, mark: Mark) -> Steps[None]:
+    """Make a database without a past one of the registry that a root belongs to."""
+    refuse = partial(_refuse_past, storage=storage, here=here, mark=mark)
+
+    def begin(session: Session) -> Identity:
+        refuse(find_identity(session))
+        return make_identity(session)
+
+    def end(session: Session) -> None:
+        set_registry(session, mark.id)
+
+    own = yield from write(begin)
+    # Before anything is written there: who collects garbage must see it.
+    writer = replace(here, id=own.database_id)
+    yield from byte_work(partial(save_writer_mark, storage, writer))
+    yield from write(end)
+    _tell_joined(storage, here, mark)
+
+
+def _tell_joined(storage: StorageBackend, here: Mark, mark: Mark) -> None:
+    if mark.is_gone(here):
+        _logger.warning(
+            "registry: the database %s has no versions, and takes over the storage %s "
+            "of one that is gone. 'flwr-registry doctor --rebuild' brings back what "
+            "its checkpoints tell of",
+            here.database,
+            storage.url,
+        )
+        return
+    _logger.warning(
+        "registry: the database %s has no versions, and shares the storage %s with %s "
+        "from now on, so that gc removes nothing there. Give it a storage of its own, "
+        "unless the other is lost: then 'flwr-registry doctor --adopt' brings back "
+        "what its checkpoints tell of, and takes the storage over",
+        here.database,
+        storage.url,
+        mark.database,
+    )
+
+
+def _refuse_past(
+    own: Identity, storage: StorageBackend, here: Mark, mark: Mark
+) -> None:
+    if not own.has_past:
+        return
+    raise StorageOwnerError(
+        f"the storage {storage.url} belongs to another registry, that of the database "
+        f"{mark.database}, and {here.database} has a past of its own. Give this one a "
+        "storage of its own, another folder or prefix (--storage, "
+        "FLWR_REGISTRY_STORAGE or registry-storage). Or, if the other database is "
+        f"given up, run '{_adopting(storage, here)}': it brings back what checkpoints "
+        "tell of, and takes the storage over",
+        owner=mark.id,
+    )
+
+
+def _adopting(storage: StorageBackend, here: Mark) -> str:
+    return (
+        f"flwr-registry doctor --adopt --registry {here.database} "
+        f"--storage {storage.url}"
+    )

@@ -1,0 +1,133 @@
+"""The small files by which a storage root tells whose it is."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from flwr_registry.errors import ObjectNotFoundError, StorageOwnerError
+from flwr_registry.storage import BytesContent, StorageBackend, create_object
+
+__all__ = [
+    "ROOT_KEY",
+    "Mark",
+    "create_root_mark",
+    "mark_here",
+    "other_writers",
+    "read_root_mark",
+    "save_root_mark",
+    "save_writer_mark",
+]
+
+ROOT_KEY = "registry.json"
+"""Names the registry that a root belongs to."""
+
+_WRITERS = "registries"
+_FORMAT = 1
+_MOST_BYTES = 64 * 1024
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a database leaves in a root that it writes to.
+
+    Attributes
+    ----------
+    id : str
+        Of the registry, in the file of the root; of a database, in its own.
+    database : str
+        Where it was, without its password; to be shown, never to be opened.
+    host : str
+        The machine that wrote the file.
+    """
+
+    id: str
+    database: str
+    host: str
+
+    def is_gone(self, here: Mark) -> bool:
+        """Tell whether its database is no longer there, as far as `here` can see."""
+        if self.database == here.database:
+            # A new one lies in its place, or it is on a server that both name alike.
+            return self.host == here.host or not self.database.startswith(_SQLITE)
+        if self.host != here.host or not self.database.startswith(_SQLITE):
+            return False
+        return not Path(self.database.removeprefix(_SQLITE)).exists()
+
+
+def mark_here(database: str) -> Mark:
+    """Describe a database of this machine, whose identity is not known yet."""
+    return Mark("", database, socket.gethostname())
+
+
+def read_root_mark(storage: StorageBackend) -> Mark | None:
+    """Read whose a root is; None where nobody has taken it yet.
+
+    Raises
+    ------
+    StorageOwnerError
+        When the file cannot be read as one of this release.
+    StorageError
+        When the storage does not answer.
+    """
+    return _read(storage, ROOT_KEY)
+
+
+def create_root_mark(storage: StorageBackend, mark: Mark) -> bool:
+    """Take a root that nobody has; False when another writer was faster."""
+    return create_object(storage, ROOT_KEY, _content(mark))
+
+
+def save_root_mark(storage: StorageBackend, mark: Mark) -> None:
+    """Take a root, whoever has it, and whoever else writes to it."""
+    storage.save(ROOT_KEY, _content(mark))
+    for key in list(storage.list(_WRITERS)):
+        storage.delete(key)
+
+
+def save_writer_mark(storage: StorageBackend, mark: Mark) -> None:
+    """Say that one more database writes to a root."""
+    storage.save(f"{_WRITERS}/{mark.id}.json", _content(mark))
+
+
+def other_writers(storage: StorageBackend, own_id: str, here: Mark) -> Iterator[Mark]:
+    """Give the other databases that may still be there and need bytes of a root."""
+    for key in [ROOT_KEY, *storage.list(_WRITERS)]:
+        mark = _read(storage, key)
+        if mark is not None and mark.id != own_id and not mark.is_gone(here):
+            yield mark
+
+
+def _content(mark: Mark) -> BytesContent:
+    said = {
+        "format": _FORMAT,
+        "id": mark.id,
+        "database": mark.database,
+        "host": mark.host,
+    }
+    return BytesContent((json.dumps(said, indent=2) + "\n").encode())
+
+
+def _read(storage: StorageBackend, key: str) -> Mark | None:
+    try:
+        data = storage.load(key, max_bytes=_MOST_BYTES)
+    except ObjectNotFoundError:
+        return None
+    try:
+        said = json.loads(data)
+        if said["format"] > _FORMAT:
+            raise StorageOwnerError(
+                f"{key} in {storage.url} is of a newer release of flwr-registry "
+                f"(format {said['format']}): upgrade this one"
+            )
+        return Mark(str(said["id"]), str(said["database"]), str(said["host"]))
+    except (LookupError, TypeError, ValueError) as error:
+        raise StorageOwnerError(
+            f"{key} in {storage.url}, which says whose the storage is, cannot be read "
+            f"({error}): put it back from a backup, or let 'flwr-registry doctor "
+            "--adopt' write it anew for the registry that it belongs to"
+        ) from error

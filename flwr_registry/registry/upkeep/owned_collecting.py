@@ -1,0 +1,56 @@
+"""Removing bytes where nobody else can need them."""
+
+from __future__ import annotations
+
+from flwr_registry.errors import InvalidStateError
+from flwr_registry.records import Collection, UnknownDeletion
+from flwr_registry.registry.ownership.claiming import (
+    claim_root,
+    refuse_other_root,
+    tell_other_writers,
+)
+from flwr_registry.registry.ownership.own_root import OwnRoot
+from flwr_registry.registry.steps import Steps
+from flwr_registry.registry.upkeep.collecting import GarbageRequest, collect_garbage
+from flwr_registry.registry.upkeep.unknown_files import UnknownRequest, delete_unknown
+
+__all__ = ["collect_own_garbage", "delete_own_unknown"]
+
+
+def collect_own_garbage(root: OwnRoot, request: GarbageRequest) -> Steps[Collection]:
+    """Collect garbage; nothing while another database writes to the same root.
+
+    Raises
+    ------
+    StorageOwnerError
+        When the root is another registry's.
+    """
+    withheld = yield from _withheld(root, dry_run=request.dry_run)
+    if withheld:
+        return Collection(request.dry_run, (), (), 0, 0, withheld=withheld)
+    return (yield from collect_garbage(root.storage, request))
+
+
+def delete_own_unknown(
+    root: OwnRoot, request: UnknownRequest
+) -> Steps[UnknownDeletion]:
+    """Delete unknown files that no other database can know.
+
+    Raises
+    ------
+    StorageOwnerError
+        When the root is another registry's.
+    InvalidStateError
+        While another database writes to the same root, and as `delete_unknown` does.
+    """
+    withheld = yield from _withheld(root, dry_run=request.dry_run)
+    if withheld:
+        raise InvalidStateError(f"nothing is deleted: {withheld}")
+    return (yield from delete_unknown(root.storage, request))
+
+
+def _withheld(root: OwnRoot, *, dry_run: bool) -> Steps[str]:
+    """Look anew whose the root is: another may have taken it since it was opened."""
+    look = refuse_other_root if dry_run else claim_root
+    yield from look(root.storage, root.here)
+    return (yield from tell_other_writers(root.storage, root.here))

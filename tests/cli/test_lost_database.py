@@ -1,0 +1,107 @@
+"""A database that was lost: whatever is asked names the way back."""
+
+import pytest
+from registry.samples import facts_of, weights_of
+
+from flwr_registry.checkpointing import (
+    CheckpointContent,
+    CheckpointManager,
+    FinishedRound,
+)
+from flwr_registry.records import RoundStatus, RunProvenance, StoredObject
+from flwr_registry.registry import ModelRegistry
+
+
+@pytest.fixture
+def lost(tmp_path):
+    """A storage with a version and its checkpoint, the database gone."""
+    provenance = RunProvenance("trial", "digits")
+    with ModelRegistry(tmp_path / "registry.db") as opened:
+        run = opened.start_run(provenance)
+        made = opened.register(
+            weights_of(1), model="digits", run=run, facts=facts_of(1)
+        )
+        stored = StoredObject(made.storage_path, made.file_size_bytes, made.checksum)
+        finished = FinishedRound(
+            gave_model=True,
+            status=RoundStatus.REGISTERED,
+            version="1.0.0",
+            weights=stored,
+            fingerprint=made.fingerprint,
+        )
+        content = CheckpointContent(
+            server_round=1,
+            model="digits",
+            version="1.0.0",
+            weights=stored,
+            rounds={1: finished},
+            provenance=provenance,
+        )
+        CheckpointManager(opened.storage, "trial").save(content)
+    (tmp_path / "registry.db").unlink()
+    return tmp_path
+
+
+ASKING = [
+    ("list",),
+    ("list", "digits"),
+    ("show", "digits:1.0.0"),
+    ("search", "round = 1"),
+    ("lineage", "digits"),
+    ("verify", "--all"),
+    ("gc",),
+    ("promote", "digits:1.0.0"),
+    ("run", "release", "trial"),
+    ("audit", "list"),
+    ("doctor",),
+]
+
+
+def said(result):
+    return result.stdout + result.stderr
+
+
+def test_each_verb_names_the_way_back(run_command, lost):
+    for words in ASKING:
+        shown = said(run_command(*words, code=1))
+        assert "checkpoints of the runs trial and files of 1 versions" in shown
+        assert f"doctor --rebuild --registry sqlite:///{lost}/registry.db" in shown
+    ModelRegistry(lost / "registry.db").close()
+    for words in ASKING:
+        result = run_command(*words, code=None)
+        assert "doctor --rebuild" in said(result), words
+    assert "1 versions came back" in run_command("doctor", "--rebuild").stdout
+    for words in ASKING:
+        result = run_command(*words, code=None)
+        assert "doctor --rebuild" not in said(result), words
+
+
+def test_a_version_that_only_the_storage_has_is_told_of(run_command, lost):
+    with ModelRegistry(lost / "registry.db") as opened:
+        opened.register(weights_of(2), model="digits", version="2.0.0")
+    assert "does not know" in run_command("show", "digits:1.0.0", code=1).stderr
+    assert "does not know" not in run_command("show", "digits:1.9.0", code=1).stderr
+    assert "does not know" not in run_command("list").stderr
+
+
+def test_another_registry_s_storage_is_adopted_when_that_is_said(run_command, lost):
+    with ModelRegistry(lost / "first.db", lost) as opened:
+        opened.register(weights_of(2), model="letters")
+    with ModelRegistry(lost / "registry.db", lost / "own") as opened:
+        opened.register(weights_of(3), model="faces")
+    refused = run_command("doctor", "--rebuild", code=1).stderr
+    assert "--storage, FLWR_REGISTRY_STORAGE" in refused
+    assert "--adopt" in run_command("doctor", code=1).stdout
+    shown = run_command("doctor", "--rebuild", "--adopt", code=None).stdout
+    assert "1 versions came back" in shown
+    assert f"{lost} is the storage of sqlite:///{lost}/registry.db now" in shown
+    assert "digits:1.0.0 is sound" in run_command("verify", "digits:1.0.0").stdout
+
+
+def test_gc_says_why_it_removes_nothing(run_command, tmp_path):
+    with ModelRegistry(tmp_path / "first.db") as opened:
+        opened.register(weights_of(1), model="digits")
+    with ModelRegistry(tmp_path / "registry.db") as opened:
+        opened.register(weights_of(2), model="digits")
+    shown = run_command("gc", "--keep-latest", "1", "--yes").stdout
+    assert f"nothing is removed: the storage {tmp_path} is also that of" in shown
