@@ -249,7 +249,10 @@ class TestFile:
 
         def write_to_a_dead_disk(session):
             session.execute(
-                text("INSERT INTO registered_models VALUES (1, 'm', '2026-01-01')")
+                text(
+                    "INSERT INTO registered_models (name, created_at) "
+                    "VALUES ('m', '2026-01-01')"
+                )
             )
             connection = session.connection().connection.dbapi_connection
             connection.create_function("stall", 0, disk_is_back.wait)

@@ -2,10 +2,13 @@
 
 import time
 
+import numpy as np
 import pytest
 
 from flwr_registry import Predictor
 from flwr_registry.records import Contribution, RoundFacts, RunProvenance
+from flwr_registry.serving.served_model import ServedModel
+from flwr_registry.serving.server_options import ServerOptions
 from flwr_registry.serving.version_follower import VersionFollower
 
 
@@ -166,3 +169,30 @@ def test_a_failure_that_cannot_be_told_of_still_lets_go_of_what_is_unfit(
     follower.refresh()
     assert follower.current is None
     assert "cannot be served" in follower.problem
+
+
+def test_drift_is_watched_once_the_registry_can_be_asked_again(registry, add, tmp_path):
+    database, away = tmp_path / "registry.db", tmp_path / "away.db"
+    features = np.random.default_rng(1).normal(size=(500, 4)).astype(np.float32)
+
+    def load(reference):
+        loaded = Predictor(reference, registry=registry)
+        database.rename(away)
+        return loaded
+
+    made = add(1)
+    registry.promote(made.reference)
+    baseline = Predictor(made.reference, registry=registry).baseline(features)
+    registry.set_drift_baseline(made.reference, baseline)
+    served = ServedModel(registry, "digits", load, ServerOptions())
+    served.follower.load_first()
+    assert version_of(served.follower) == "1.0.0"
+    assert "is tried again" in served.follower.problem
+    assert b"flwr_registry_degraded 1.0" in served.exposed_metrics()
+    away.rename(database)
+    served.follower.refresh()
+    served._observe(served.follower.current, {"features": features}, {})
+    shown = served.exposed_metrics()
+    assert b"flwr_registry_degraded 0.0" in shown
+    assert b'flwr_registry_drift{tensor="input:features"' in shown
+    assert b'version_loads_total{result="loaded"} 1.0' in shown

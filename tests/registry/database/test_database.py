@@ -72,7 +72,10 @@ def test_writers_lock_at_once_and_readers_do_not(database):
 def test_an_error_in_a_write_undoes_it(database):
     def fail_after_writing(session):
         session.execute(
-            text("INSERT INTO registered_models VALUES (1, 'm', '2026-01-01')")
+            text(
+                "INSERT INTO registered_models (name, created_at) "
+                "VALUES ('m', '2026-01-01')"
+            )
         )
         raise ZeroDivisionError
 
