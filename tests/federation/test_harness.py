@@ -8,29 +8,20 @@ from flwr.server.server import Server
 from flwr.serverapp import strategy as message_stock
 
 from federation import outcome
-from federation.catalogue import CATALOGUE, every_entry, find
+from federation.catalogue import CATALOGUE, every_entry_some_slow, find
 from federation.clients import NODE_IDS
 from federation.entries import Entry
 from federation.faults import Fault, FaultKind
 from federation.outcome import Outcome, Play, play
 
 
-@pytest.mark.slow
-@every_entry
-def test_the_same_seed_gives_the_same_outcome(entry: Entry) -> None:
-    assert play(entry) == play(entry)
-
-
-@pytest.mark.slow
-@every_entry
-def test_another_seed_gives_another_outcome(entry: Entry) -> None:
-    assert play(entry, Play(seed=7)).sent != play(entry, Play(seed=8)).sent
-
-
-@every_entry
-def test_every_round_has_a_model(entry: Entry) -> None:
-    """Guards against nodes that all fail, which would make any two runs equal."""
-    one, three = play(entry, Play(rounds=1)), play(entry, Play(rounds=3))
+@every_entry_some_slow
+def test_seed_and_rounds_decide_the_outcome(entry: Entry) -> None:
+    three = play(entry)
+    assert three == play(entry)
+    assert three.sent != play(entry, Play(seed=8)).sent
+    # Guards against nodes that all fail, which would make any two runs equal.
+    one = play(entry, Play(rounds=1))
     assert one.arrays != three.arrays
     assert len(three.sent) > len(one.sent)
 

@@ -12,6 +12,8 @@ from registry.test_concurrency import ENVIRONMENT
 from flwr_registry.registry import ModelRegistry
 from flwr_registry.storage import LocalStorageBackend
 
+pytestmark = pytest.mark.slow
+
 ACKNOWLEDGED = """
 import os, signal, sys
 import numpy as np

@@ -11,7 +11,7 @@ from flwr_registry import ModelRegistry
 from flwr_registry.errors import StorageError
 from flwr_registry.storage import BytesContent, S3StorageBackend
 
-pytestmark = pytest.mark.usefixtures("untouched_generators")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untouched_generators")]
 
 PART_BYTES = 5 * 2**20
 LARGE = bytes(range(256)) * (13 * 2**20 // 256) + b"end"
@@ -26,13 +26,8 @@ POINTS = {
     "list": r"^GET .*list-type",
     "delete": r"^DELETE .*/a$",
 }
-# One is enough for the quick suite.
 FAULTS = [
-    pytest.param(each, id=each.name.lower(), marks=pytest.mark.slow)
-    if each is not Fault.RESET
-    else pytest.param(each, id="reset")
-    for each in Fault
-    if each not in LASTING
+    pytest.param(each, id=each.name.lower()) for each in Fault if each not in LASTING
 ]
 
 
@@ -90,7 +85,6 @@ def test_a_passing_fault_is_not_noticed(proxied, point, fault):
     assert parts_left_in(storage) == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault.UNAVAILABLE, Fault.RESET, Fault.CUT])
 @pytest.mark.parametrize("point", POINTS)
 def test_a_lasting_fault_is_told_and_changes_nothing(proxied, point, fault):
@@ -112,7 +106,6 @@ def test_a_lasting_fault_is_told_and_changes_nothing(proxied, point, fault):
     assert parts_left_in(storage) == 0
 
 
-@pytest.mark.slow
 def test_a_body_that_breaks_off_again_and_again_is_put_together(proxied):
     endpoint, proxy = proxied
     storage = opened(endpoint)
@@ -165,7 +158,6 @@ def test_of_a_tensor_asked_for_unverified_nothing_else_comes(proxied, tmp_path):
     np.testing.assert_array_equal(found["head"], model["head"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_version_is_whole_or_not_there(proxied, fault, tmp_path):
     """Whatever happens to one upload of many."""

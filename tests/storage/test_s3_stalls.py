@@ -15,7 +15,7 @@ from storage.s3_servers import CREDENTIALS
 from flwr_registry.errors import StorageError, StorageTimeoutError
 from flwr_registry.storage import BytesContent, S3StorageBackend, bounded_storage
 
-pytestmark = pytest.mark.usefixtures("untouched_generators")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untouched_generators")]
 
 TIMEOUT = 1.0
 MARGIN = 5.0
@@ -32,14 +32,6 @@ def opened(address):
         **CREDENTIALS,
     )
     return bounded_storage(plain, TIMEOUT)
-
-
-def quick_first(names, *quick):
-    """Leave the rest to the long suite: each waits until a time is over."""
-    return [
-        pytest.param(each, marks=() if each in quick else pytest.mark.slow)
-        for each in names
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +97,7 @@ OPERATIONS = {
 }
 
 
-@pytest.mark.parametrize("operation", quick_first(OPERATIONS, "save", "load", "list"))
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_what_stalls_ends_in_time_and_leaves_nothing(storage, proxy, operation):
     work, _ = OPERATIONS[operation]
     before = threading.active_count(), tasks_in(storage), proxy.connections
@@ -132,7 +124,7 @@ STALLS_WITHIN = {
 }
 
 
-@pytest.mark.parametrize("point", quick_first(STALLS_WITHIN, "body"))
+@pytest.mark.parametrize("point", STALLS_WITHIN)
 def test_what_stalls_on_the_way_ends_in_time(storage, proxy, point):
     fault, pattern, operation = STALLS_WITHIN[point]
     work, seconds = OPERATIONS[operation]
@@ -146,7 +138,6 @@ def test_what_stalls_on_the_way_ends_in_time(storage, proxy, point):
     assert eventually(lambda: storage.storage.sweep_unfinished(-60) == 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault.STALLED, Fault.NOT_CONTINUED])
 def test_one_stall_is_not_noticed(storage, proxy, fault):
     proxy.fail(fault, "^PUT", times=1)

@@ -19,6 +19,8 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM
 from flwr_registry import DriftDetector, MetricAtLeast, ModelRegistry, RegistryStrategy
 from flwr_registry.errors import DriftError
 
+pytestmark = pytest.mark.slow
+
 SHARP = DriftDetector(metrics={"loss": "min"}, slack=0.0, threshold=0.01, min_points=3)
 
 
@@ -100,7 +102,6 @@ def test_shuffled_labels_are_found_where_they_begin(tmp_path, opened):
         assert judged.since == "round 6"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("strategy", [FedAvg, FedAdam])
 def test_twenty_clean_runs_give_no_alarm(tmp_path, opened, strategy):
     alarms = []

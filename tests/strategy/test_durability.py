@@ -23,6 +23,8 @@ from flwr_registry.errors import StorageError
 from flwr_registry.storage import LocalStorageBackend
 from flwr_registry.strategy import round_writer
 
+pytestmark = pytest.mark.slow
+
 BOTH = pytest.mark.parametrize("api", ["message", "legacy"])
 EITHER = pytest.mark.parametrize("durability", ["background", "sync"])
 

@@ -40,12 +40,18 @@ def _times_out(calls, function):
     return timed
 
 
-HOOKS = ("start", "configure_train", "aggregate_train", "aggregate_evaluate")
-
-
-@pytest.mark.parametrize("place", ["object", "wrapper"])
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize(
+    ("hook", "place", "when"),
+    [
+        ("start", "object", "before"),
+        ("start", "wrapper", "after"),
+        ("configure_train", "object", "after"),
+        ("aggregate_train", "object", "before"),
+        ("aggregate_train", "object", "after"),
+        ("aggregate_train", "wrapper", "after"),
+        ("aggregate_evaluate", "wrapper", "before"),
+    ],
+)
 def test_a_hook_that_is_assigned_is_recorded(place, when, hook, database):
     calls = []
 

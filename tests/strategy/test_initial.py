@@ -22,6 +22,8 @@ from strategy.test_resume import line
 from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.errors import ResumeError, ValidationError
 
+pytestmark = pytest.mark.slow
+
 BOTH = pytest.mark.parametrize("api", ["message", "legacy"])
 CASES = {case.name: case for case in RESHAPING}
 START = "models:/digits@production"
@@ -61,7 +63,7 @@ def forget_architecture(folder, fingerprint=None):
 
 def each_of(quick, *slow):
     """Parameters of a test, most of which are slow."""
-    marked = [pytest.param(*each, marks=pytest.mark.slow) for each in slow]
+    marked = [pytest.param(*each) for each in slow]
     return [*quick, *marked]
 
 

@@ -2,10 +2,13 @@
 
 from uuid import uuid4
 
+import pytest
 from federation.catalogue import find
 from federation.outcome import Play, play
 
 from flwr_registry import ModelRegistry, RegistryStrategy
+
+pytestmark = pytest.mark.slow
 
 ENTRY = find("message-FedAdam")
 

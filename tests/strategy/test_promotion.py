@@ -13,6 +13,8 @@ from flwr_registry import (
 )
 from flwr_registry.strategy.run_promotion import promote
 
+pytestmark = pytest.mark.slow
+
 BOTH = pytest.mark.parametrize("api", ["message", "legacy"])
 
 

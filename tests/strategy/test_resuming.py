@@ -31,6 +31,8 @@ from flwr_registry.errors import (
 from flwr_registry.retention import EveryNth, LatestN
 from flwr_registry.storage import LocalStorageBackend
 
+pytestmark = pytest.mark.slow
+
 ENTRY = find("message-FedAdam")
 MODEL = {"w": np.zeros(4, np.float32), "b": np.zeros(2, np.float32)}
 

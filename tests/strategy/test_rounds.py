@@ -152,15 +152,10 @@ def test_one_nan_is_rejected_named_and_survived(api, database, registry, caplog)
     "name",
     [
         "message-FedAdam",
-        "message-FedYogi",
-        "message-FedAdagrad",
         "message-FedAvgM",
         "message-DifferentialPrivacyServerSideFixedClipping-FedAdam",
         "message-DifferentialPrivacyServerSideAdaptiveClipping",
         "legacy-FedAdam",
-        "legacy-FedYogi",
-        "legacy-FedAdagrad",
-        "legacy-FedAvgM",
     ],
 )
 def test_one_bad_round_leaves_the_strategy_as_it_was(name, database, registry):

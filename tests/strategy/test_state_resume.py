@@ -12,6 +12,8 @@ from federation.stateful_strategies import STATEFUL_ENTRIES, reset_classes
 
 from flwr_registry import RegistryStrategy
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 5
 
 

@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from federation.catalogue import every_entry, find
+from federation.catalogue import (
+    every_entry,
+    every_entry_some_slow,
+    find,
+    one_entry_of_each_kind,
+)
 from federation.clients import NODE_IDS, NumpyClients, floating_model
 from federation.entries import Entry
 from federation.faults import Fault, FaultKind
@@ -15,29 +20,6 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp.strategy import FedAvg
 
 from flwr_registry import ModelRegistry, RegistryStrategy
-
-SPARSE = [
-    "message-FedAvg",
-    "message-FedAvg-sampling",
-    "message-FedAdam",
-    "message-FedXgbBagging",
-    "message-DifferentialPrivacyServerSideFixedClipping-FedAdam",
-    "message-DifferentialPrivacyServerSideAdaptiveClipping",
-    "message-OwnLoop",
-    "message-LazyMessages",
-    "legacy-FedAvg",
-    "legacy-FedAvg-sampling",
-    "legacy-FedAvg-strict",
-    "legacy-FaultTolerantFedAvg",
-    "legacy-FedAdam",
-    "legacy-FedXgbBagging",
-    "legacy-DifferentialPrivacyServerSideFixedClipping",
-    "legacy-Composition",
-]
-
-some_entries = pytest.mark.parametrize(
-    "entry", [find(name) for name in SPARSE], ids=str
-)
 
 
 def _database(folder: Path) -> str:
@@ -57,7 +39,7 @@ def _wrapped(entry: Entry, folder: Path, **how: Any) -> Outcome:
     return play(entry, Play(wrap=_wrapping(folder, on_error=on_error), **how))
 
 
-@every_entry
+@every_entry_some_slow
 def test_a_wrapped_run_equals_the_bare_one_and_is_on_record(
     entry: Entry, tmp_path: Path
 ) -> None:
@@ -67,20 +49,20 @@ def test_a_wrapped_run_equals_the_bare_one_and_is_on_record(
 
 
 @pytest.mark.slow
-@some_entries
-@pytest.mark.parametrize("kind", [FaultKind.ERROR, FaultKind.NO_REPLY])
+@one_entry_of_each_kind
 def test_a_wrapped_run_equals_the_bare_one_when_nodes_fail(
-    entry: Entry, kind: FaultKind, tmp_path: Path
+    entry: Entry, tmp_path: Path
 ) -> None:
     faults = [
-        Fault(2, NODE_IDS[1], kind, also_evaluating=True),
-        Fault(3, NODE_IDS[4], kind),
+        Fault(2, NODE_IDS[1], FaultKind.ERROR, also_evaluating=True),
+        Fault(2, NODE_IDS[3], FaultKind.NO_REPLY, also_evaluating=True),
+        Fault(3, NODE_IDS[4], FaultKind.ERROR),
     ]
     assert _wrapped(entry, tmp_path, faults=faults) == play(entry, Play(faults=faults))
 
 
 @pytest.mark.slow
-@some_entries
+@one_entry_of_each_kind
 def test_a_round_in_which_every_node_fails_changes_nothing_else(
     entry: Entry, tmp_path: Path
 ) -> None:
@@ -89,7 +71,7 @@ def test_a_round_in_which_every_node_fails_changes_nothing_else(
 
 
 @pytest.mark.slow
-@some_entries
+@one_entry_of_each_kind
 def test_replies_stay_in_the_order_in_which_they_came(
     entry: Entry, tmp_path: Path
 ) -> None:

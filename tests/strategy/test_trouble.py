@@ -19,6 +19,8 @@ from flwr_registry.storage import (
     StorageBackend,
 )
 
+pytestmark = pytest.mark.slow
+
 BOTH = pytest.mark.parametrize("api", ["message", "legacy"])
 EACH_WAY = pytest.mark.parametrize(
     ("api", "durability"),

@@ -12,6 +12,8 @@ from flwr_registry.errors import DatabaseError, DatabaseTimeoutError
 from flwr_registry.registry.database.async_database import AsyncDatabase
 from flwr_registry.registry.database.database import Database
 
+pytestmark = pytest.mark.slow
+
 TIMEOUT_SECONDS = 1.0
 MARGIN_SECONDS = 5.0
 INSERT = text("INSERT INTO registered_models (name, created_at) VALUES (:name, now())")
@@ -210,7 +212,6 @@ def test_work_that_takes_too_long_is_undone(proxy, database):
     assert database.read(count) == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("is_connected", [False, True])
 def test_a_frozen_server(proxy, database, database_url, is_connected):
     if is_connected:
@@ -224,7 +225,6 @@ def test_a_frozen_server(proxy, database, database_url, is_connected):
     assert works_again(proxy, database)
 
 
-@pytest.mark.slow
 def test_a_server_that_freezes_in_a_transaction(proxy, database, database_url):
     def insert_when_frozen(session):
         insert(session, "first")

@@ -13,6 +13,8 @@ from flwr_registry.errors import ExportError, IntegrityError
 from flwr_registry.records import MetricSource, RunProvenance, VersionMetadata
 from flwr_registry.registry import ModelRegistry
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def _warnings_of_mlflow_are_its_own():
@@ -59,7 +61,6 @@ def store(empty_store, tmp_path):
     return client, uri
 
 
-@pytest.mark.slow
 def test_metrics_lineage_and_bytes_arrive(registry, store, tmp_path):
     from mlflow.artifacts import download_artifacts
 
