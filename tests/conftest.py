@@ -7,11 +7,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 import pytest
 import s3fs
 from hypothesis import HealthCheck, settings
+from sqlalchemy import Engine
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
 from storage.s3_servers import CREDENTIALS, SERVERS
 
 # How long an example takes says nothing on a machine that others use too.
@@ -23,6 +27,7 @@ settings.load_profile("shared")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session a Flower home of its own; telemetry is read on import."""
+    _share_compiled_statements()
     home = tempfile.TemporaryDirectory(prefix="flwr-home-")
     config.add_cleanup(home.cleanup)
     os.environ["FLWR_HOME"] = home.name
@@ -30,6 +35,19 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     for name in ("FLWR_REGISTRY_URL", "FLWR_REGISTRY_STORAGE"):
         os.environ.pop(name, None)
+
+
+def _share_compiled_statements() -> None:
+    """Let all engines of one dialect share what SQLAlchemy compiled.
+
+    It compiles each statement anew for each engine, which nearly every test has one of:
+    half of the time of the tests of a registry.
+    """
+    shared: LRUCache[Any, Any] = LRUCache(2000)
+    ignored = lambda engine, value: None  # noqa: E731
+    Engine._compiled_cache = property(lambda engine: shared, ignored)  # type: ignore
+    DefaultDialect.__hash__ = lambda self: hash(type(self))  # type: ignore
+    DefaultDialect.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore
 
 
 def _generator_states() -> dict[str, object]:
