@@ -1,6 +1,6 @@
 """The schema of this release in one step, for a database that has none yet.
 
-The migrations arrive at the same schema; a test holds the two together.
+The migrations arrive at the same schema: the tests of released schemas compare them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from sqlalchemy import create_mock_engine
+from sqlalchemy import (
+    Column,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    create_mock_engine,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.schema import ExecutableDDLElement
 
@@ -21,11 +28,12 @@ from flwr_registry.registry.rows.registry_db import metadata
 
 __all__ = ["create_schema"]
 
-# In Alembic's own words, so that it goes on from here.
-_STAMP = (
-    "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, "
-    "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
-    f"INSERT INTO alembic_version (version_num) VALUES ('{HEAD}')",
+# As Alembic makes it, which goes on from here.
+_REVISION = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 
 
@@ -51,6 +59,8 @@ def _statements(dialect_name: str) -> tuple[str, ...]:
 
     # It knows in which order tables stand that refer to each other.
     engine = create_mock_engine(f"{dialect_name}://", note)
-    metadata.create_all(engine, checkfirst=False)
+    for made in (metadata, _REVISION.metadata):
+        made.create_all(engine, checkfirst=False)
     guards = POSTGRESQL_GUARDS if dialect_name == "postgresql" else SQLITE_GUARDS
-    return (*statements, *guards, *_STAMP)
+    stamp = f"INSERT INTO {_REVISION.name} (version_num) VALUES ('{HEAD}')"
+    return (*statements, *guards, stamp)

@@ -7,30 +7,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect, text
 
 import flwr_registry
 from flwr_registry.errors import DatabaseError, SchemaVersionError
 from flwr_registry.registry import ModelRegistry, upgrade_database
 from flwr_registry.registry.database.migrations import HEAD, REVISIONS
-from flwr_registry.registry.rows.registry_db import metadata
 
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(Path(flwr_registry.__file__).parents[1]),
-}
-# Indexes with their conditions, triggers and functions.
-OTHERS = {
-    "sqlite": "SELECT name, sql FROM sqlite_master WHERE type <> 'table' AND sql <> ''",
-    "postgresql": "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger"
-    " WHERE NOT tgisinternal UNION SELECT proname, pg_get_functiondef(oid)"
-    " FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
-    " UNION SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
 }
 OPENS = """
 import sys
@@ -50,72 +37,6 @@ def open_in_process(url, storage):
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def migrate(url):
-    """Take the way of a database that is as old as the first release."""
-    config = Config()
-    config.set_main_option(
-        "script_location", "flwr_registry.registry.database:migrations"
-    )
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, HEAD)
-    engine.dispose()
-
-
-def described(url):
-    """Say all that a database holds of a schema, alike for both makers of it."""
-    engine = create_engine(url)
-    found = inspect(engine)
-    tables = {
-        table: {
-            # An added column stands at the end of a table that was there before.
-            "columns": sorted(
-                f"{column['name']} {column['type']} {column['nullable']} "
-                f"{column['default']}"
-                for column in found.get_columns(table)
-            ),
-            "primary": found.get_pk_constraint(table),
-            "checks": sorted(map(str, found.get_check_constraints(table))),
-            "foreign": sorted(map(str, found.get_foreign_keys(table))),
-            "unique": sorted(map(str, found.get_unique_constraints(table))),
-        }
-        for table in found.get_table_names()
-    }
-    with engine.connect() as connection:
-        rows = connection.execute(text(OTHERS[engine.dialect.name])).all()
-    engine.dispose()
-    return tables, {name: " ".join(words.split()) for name, words in rows}
-
-
-def test_a_new_schema_is_the_one_that_the_migrations_arrive_at(
-    database_url, empty_database_url, backend
-):
-    if backend == "sqlite":
-        empty_database_url += "-migrated"
-    migrate(empty_database_url)
-    tables, others = described(database_url)
-    migrated_tables, migrated_others = described(empty_database_url)
-    for table, parts in tables.items():
-        assert parts == migrated_tables[table], table
-    assert others == migrated_others
-    assert tables.keys() == migrated_tables.keys()
-    assert tables.keys() == {*metadata.tables, "alembic_version"}
-    assert any("append-only" in words for words in others.values())
-
-
-def test_the_migrated_schema_is_that_of_the_rows(empty_database_url, tmp_path):
-    (tmp_path / "database").mkdir()
-    migrate(empty_database_url)
-    engine = create_engine(empty_database_url)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
-        )
-        assert compare_metadata(context, metadata) == []
-    engine.dispose()
 
 
 def test_the_known_revisions_are_those_of_the_scripts():
