@@ -25,6 +25,7 @@ from flwr_registry.cli.application import (
     print_rich,
 )
 from flwr_registry.cli.flower_runs import find_flower_runs, versions_of
+from flwr_registry.cli.lost_database import tell_after
 from flwr_registry.cli.rendering import run_panel, version_panel, version_table
 from flwr_registry.records import Run
 from flwr_registry.registry import ModelRegistry, resolve_places, upgrade_database
@@ -105,7 +106,7 @@ def upgrade(
     registry: RegistryPlace = None, output: Format = OutputFormat.DEFAULT
 ) -> None:
     """Bring a database to the schema of this release; back it up before."""
-    with errors_reported():
+    with errors_reported(lambda error: tell_after(error, registry, None)):
         place = resolve_places(registry).shown_database_url
         before, after = upgrade_database(registry)
     if output is OutputFormat.JSON:

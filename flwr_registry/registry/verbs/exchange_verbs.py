@@ -105,6 +105,8 @@ class ExchangeVerbs(BlockingRegistry):
             When the bytes could not be saved; nothing changed.
         InvalidNameError
             When it names its model or version as nothing can be named.
+        StorageOwnerError
+            When the storage is another registry's.
         """
         place, who = Path(path).expanduser(), current_actor(actor)
         return self._run(

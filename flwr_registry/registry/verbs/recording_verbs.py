@@ -80,6 +80,8 @@ class RecordingVerbs(BlockingRegistry):
             When versions that the checkpoint tells of have other digests here.
         FencedError
             When a newer start than that of the lease has begun.
+        StorageOwnerError
+            When the storage is another registry's.
         """
         return self._run(
             self._in_own_root(
@@ -244,6 +246,8 @@ class RecordingVerbs(BlockingRegistry):
             come from no round are unfit and `errors` does not say so.
         WeightsFormatError, OSError
             When a file cannot be read.
+        StorageOwnerError
+            When the storage is another registry's; nothing was written.
         StorageError, DatabaseError
             When saving failed; nothing half-written is visible.
         """
