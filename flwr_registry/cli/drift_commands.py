@@ -26,6 +26,7 @@ from flwr_registry.cli.application import (
     print_rich,
 )
 from flwr_registry.cli.serving_commands import Factory, Predict
+from flwr_registry.metric_direction import known_direction
 from flwr_registry.records import DriftFinding, RecordedDrift
 from flwr_registry.validation import DriftDetector
 
@@ -36,8 +37,8 @@ def drift(
     metric: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=max|min",
-            help="Watch this metric, of which more or less is better; repeatable.",
+            metavar="NAME[=max|min]",
+            help="Watch this metric; which way is better if its name does not tell.",
         ),
     ] = None,
     test: Annotated[str, typer.Option(help="page-hinkley or adwin.")] = "page-hinkley",
@@ -101,14 +102,18 @@ def drift_baseline(
 
 
 def _detector(metrics: Sequence[str] | None, test: str) -> DriftDetector:
-    chosen = None
+    modes: dict[str, str | None] | None = None
     if metrics:
         split = (each.rpartition("=") for each in metrics)
-        chosen = {
+        modes = {
             name if equals else mode: mode if equals else None
             for name, equals, mode in split
         }
     try:
+        chosen = modes and {
+            name: known_direction(name, mode, f"--metric {name}=")
+            for name, mode in modes.items()
+        }
         return DriftDetector(metrics=chosen, test=test)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

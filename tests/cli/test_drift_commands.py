@@ -56,6 +56,9 @@ def test_a_run_that_gets_worse_ends_with_1_and_says_since_when(places):
     assert other.exit_code == 0
     wrong = invoke("drift", "digits", "--metric", "accuracy=up", *places)
     assert wrong.exit_code == 2
+    unknown = invoke("drift", "digits", "--metric", "speed", *places)
+    assert unknown.exit_code == 2 and "--metric speed=" in unknown.output
+    assert invoke("drift", "digits", "--metric", "accuracy", *places).exit_code == 1
 
 
 def test_a_baseline_is_taken_from_a_file(places, tmp_path):
