@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from flwr_registry.errors import ObjectNotFoundError, StorageOwnerError
-from flwr_registry.storage import BytesContent, StorageBackend, create_object
+from flwr_registry.storage import (
+    BytesContent,
+    StorageBackend,
+    create_object,
+    is_key,
+)
 
 __all__ = [
     "ROOT_KEY",
     "Mark",
     "create_root_mark",
+    "former_writers",
     "mark_here",
     "other_writers",
     "read_root_mark",
@@ -26,6 +33,8 @@ ROOT_KEY = "registry.json"
 """Names the registry that a root belongs to."""
 
 _WRITERS = "registries"
+_FORMER = "former_registries"
+_JSON = ".json"
 _FORMAT = 1
 _MOST_BYTES = 64 * 1024
 _SQLITE = "sqlite:///"
@@ -83,9 +92,17 @@ def create_root_mark(storage: StorageBackend, mark: Mark) -> bool:
 
 
 def save_root_mark(storage: StorageBackend, mark: Mark) -> None:
-    """Take a root, whoever has it, and whoever else writes to it."""
+    """Take a root, whoever has it, and whoever else writes to it.
+
+    Those who are shut out stay known, since their rows may name what lies there.
+    """
+    for key in [ROOT_KEY, *_marks_in(storage, _WRITERS)]:
+        with suppress(StorageOwnerError):
+            before = _read(storage, key)
+            if before is not None and not before.is_gone(mark):
+                storage.save(f"{_FORMER}/{before.id}.json", _content(before))
     storage.save(ROOT_KEY, _content(mark))
-    for key in list(storage.list(_WRITERS)):
+    for key in _marks_in(storage, _WRITERS):
         storage.delete(key)
 
 
@@ -96,10 +113,23 @@ def save_writer_mark(storage: StorageBackend, mark: Mark) -> None:
 
 def other_writers(storage: StorageBackend, own_id: str, here: Mark) -> Iterator[Mark]:
     """Give the other databases that may still be there and need bytes of a root."""
-    for key in [ROOT_KEY, *storage.list(_WRITERS)]:
+    for key in [ROOT_KEY, *_marks_in(storage, _WRITERS)]:
         mark = _read(storage, key)
         if mark is not None and mark.id != own_id and not mark.is_gone(here):
             yield mark
+
+
+def former_writers(storage: StorageBackend, here: Mark) -> Iterator[tuple[str, Mark]]:
+    """Give the databases that were shut out and are still there, by their marks."""
+    for key in _marks_in(storage, _FORMER):
+        mark = _read(storage, key)
+        if mark is not None and not mark.is_gone(here):
+            yield key, mark
+
+
+def _marks_in(storage: StorageBackend, folder: str) -> list[str]:
+    """List the marks in a folder; what others put there is none."""
+    return [key for key in storage.list(folder) if is_key(key) and key.endswith(_JSON)]
 
 
 def _content(mark: Mark) -> BytesContent:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from flwr_registry.errors import InvalidStateError
 from flwr_registry.records import Collection, UnknownDeletion
 from flwr_registry.registry.ownership.claiming import (
@@ -10,7 +12,8 @@ from flwr_registry.registry.ownership.claiming import (
     tell_other_writers,
 )
 from flwr_registry.registry.ownership.own_root import OwnRoot
-from flwr_registry.registry.steps import Steps
+from flwr_registry.registry.ownership.root_marks import former_writers
+from flwr_registry.registry.steps import Steps, byte_work
 from flwr_registry.registry.upkeep.collecting import GarbageRequest, collect_garbage
 from flwr_registry.registry.upkeep.unknown_files import UnknownRequest, delete_unknown
 
@@ -41,11 +44,22 @@ def delete_own_unknown(
     StorageOwnerError
         When the root is another registry's.
     InvalidStateError
-        While another database writes to the same root, and as `delete_unknown` does.
+        While another database writes to the same root, or one that did is still there,
+        and as `delete_unknown` does.
     """
     withheld = yield from _withheld(root, dry_run=request.dry_run)
     if withheld:
         raise InvalidStateError(f"nothing is deleted: {withheld}")
+    find = partial(former_writers, root.storage, root.here)
+    former = yield from byte_work(lambda: list(find()))
+    if former:
+        key, mark = former[0]
+        raise InvalidStateError(
+            f"nothing is deleted: the storage {root.storage.url} was also that of "
+            f"{mark.database} (on {mark.host}) before it was adopted, and that one may "
+            "need any of the files. If it is given up, remove that database, or, where "
+            f"nobody can, {key} from the storage"
+        )
     return (yield from delete_unknown(root.storage, request))
 
 

@@ -244,6 +244,25 @@ def test_a_model_may_lie_on_another_disk(two, tmp_path):
     assert two.delete_unknown(older_than=timedelta(seconds=1)).files == ()
 
 
+def test_who_was_shut_out_may_need_what_is_unknown(tmp_path):
+    root = tmp_path / "weights"
+    with (
+        ModelRegistry(tmp_path / "first.db", root) as first,
+        ModelRegistry(tmp_path / "second.db", root) as second,
+    ):
+        first.register({"w": [1.0]}, model="digits")
+        second.register({"w": [2.0]}, model="cats")
+        second.adopt()
+        put(second, "registries/my notes.txt")
+        path = put(second, UNKNOWN)
+        with pytest.raises(InvalidStateError, match=r"first[.]db .*may need any of"):
+            second.delete_unknown(older_than=WEEK)
+        assert path.exists()
+        first.close()
+        (tmp_path / "first.db").unlink()
+        assert len(second.delete_unknown(older_than=WEEK).files) == 1
+
+
 def test_the_awaited_registry_does_the_same(two, database_url, tmp_path):
     put(two, UNKNOWN)
 
