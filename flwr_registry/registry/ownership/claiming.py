@@ -36,7 +36,7 @@ _logger = logging.getLogger("flwr")
 def claim_root(storage: StorageBackend, here: Mark) -> Steps[None]:
     """Make sure that a root is this database's, before something is written there.
 
-    A root that nobody has becomes this registry's; a database without a past becomes
+    A root that nobody has becomes this registry's; a database without versions becomes
     one of the registry whose the root is.
 
     Parameters
@@ -47,7 +47,7 @@ def claim_root(storage: StorageBackend, here: Mark) -> Steps[None]:
     Raises
     ------
     StorageOwnerError
-        When the root is another registry's, and the database has a past of its own.
+        When the root is another registry's, and the database has versions of its own.
     StorageError, DatabaseError
         When one of them does not answer.
     """
@@ -58,7 +58,9 @@ def claim_root(storage: StorageBackend, here: Mark) -> Steps[None]:
             if own.registry_id != mark.id:
                 yield from _join(storage, here, mark)
             return
-        own = yield from write(make_identity)
+        own = yield from read(find_identity)
+        if not own.registry_id:
+            own = yield from write(make_identity)
         mark = replace(here, id=own.registry_id)
         if (yield from byte_work(partial(create_root_mark, storage, mark))):
             return
@@ -102,7 +104,7 @@ def tell_other_writers(storage: StorageBackend, here: Mark) -> Steps[str]:
 
 
 def _join(storage: StorageBackend, here: Mark, mark: Mark) -> Steps[None]:
-    """Make a database without a past one of the registry that a root belongs to."""
+    """Make a database without versions one of the registry that a root belongs to."""
     refuse = partial(_refuse_past, storage=storage, here=here, mark=mark)
 
     def begin(session: Session) -> Identity:
@@ -148,8 +150,8 @@ def _refuse_past(
         return
     raise StorageOwnerError(
         f"the storage {storage.url} belongs to another registry, that of the database "
-        f"{mark.database}, and {here.database} has a past of its own. Give this one a "
-        "storage of its own, another folder or prefix (--storage, "
+        f"{mark.database}, and {here.database} has versions of its own. Give this one "
+        "a storage of its own, another folder or prefix (--storage, "
         "FLWR_REGISTRY_STORAGE or registry-storage). Or, if the other database is "
         f"given up, run '{_adopting(storage, here)}': it brings back what checkpoints "
         "tell of, and takes the storage over",

@@ -11,7 +11,6 @@ from sqlalchemy.exc import IntegrityError as ConstraintError
 from sqlalchemy.orm import Session
 
 from flwr_registry.registry.rows.identity_db import IdentityRow
-from flwr_registry.registry.rows.run_db import RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
 
 __all__ = ["Identity", "find_identity", "found_anew", "make_identity", "set_registry"]
@@ -30,7 +29,7 @@ class Identity:
     database_id : str
         Its own; the same where it was the first in its root.
     has_past : bool
-        It has versions, or runs beside some root.
+        It has versions.
     """
 
     registry_id: str
@@ -41,11 +40,7 @@ class Identity:
 def find_identity(session: Session) -> Identity:
     """Return what the database knows of itself."""
     row = session.get(IdentityRow, _ONLY)
-    # What ran before the database had a root left nothing in another one.
-    kinds = (VersionRow,) if row is None else (VersionRow, RunRow)
-    has_past = any(
-        session.scalar(select(kind.id).limit(1)) is not None for kind in kinds
-    )
+    has_past = session.scalar(select(VersionRow.id).limit(1)) is not None
     if row is None:
         return Identity("", "", has_past)
     return Identity(row.registry_id, row.database_id, has_past)

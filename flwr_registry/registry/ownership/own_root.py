@@ -24,15 +24,17 @@ class OwnRoot:
     ----------
     here : Mark
         The database, as it is marked in the storage.
+    is_claimed : bool
+        It was looked at.
     """
 
     def __init__(self, storage: StorageBackend, database: str) -> None:
         self.storage = storage
         self.here = mark_here(database)
-        self._is_claimed = False
+        self.is_claimed = False
 
     def claim(self) -> Steps[None]:
         """Make sure that the storage is the database's; see `claim_root`."""
-        if not self._is_claimed:
+        if not self.is_claimed:
             yield from claim_root(self.storage, self.here)
-            self._is_claimed = True
+            self.is_claimed = True

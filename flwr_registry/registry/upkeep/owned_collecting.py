@@ -11,9 +11,10 @@ from flwr_registry.registry.ownership.claiming import (
     refuse_other_root,
     tell_other_writers,
 )
+from flwr_registry.registry.ownership.identities import find_identity
 from flwr_registry.registry.ownership.own_root import OwnRoot
 from flwr_registry.registry.ownership.root_marks import former_writers
-from flwr_registry.registry.steps import Steps, byte_work
+from flwr_registry.registry.steps import Steps, byte_work, read
 from flwr_registry.registry.upkeep.collecting import GarbageRequest, collect_garbage
 from flwr_registry.registry.upkeep.unknown_files import UnknownRequest, delete_unknown
 
@@ -65,6 +66,8 @@ def delete_own_unknown(
 
 def _withheld(root: OwnRoot, *, dry_run: bool) -> Steps[str]:
     """Look anew whose the root is: another may have taken it since it was opened."""
-    look = refuse_other_root if dry_run else claim_root
+    own = yield from read(find_identity)
+    # An empty database has nothing to remove, and joins no registry for that.
+    look = claim_root if own.has_past and not dry_run else refuse_other_root
     yield from look(root.storage, root.here)
     return (yield from tell_other_writers(root.storage, root.here))

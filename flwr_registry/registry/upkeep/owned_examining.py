@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from flwr_registry.errors import StorageOwnerError
 from flwr_registry.records import Finding, Severity
-from flwr_registry.registry.ownership.claiming import (
-    refuse_other_root,
-    tell_other_writers,
-)
+from flwr_registry.registry.ownership.claiming import refuse_other_root
 from flwr_registry.registry.ownership.own_root import OwnRoot
 from flwr_registry.registry.steps import Steps
 from flwr_registry.registry.upkeep.examining import examine
@@ -24,12 +21,7 @@ def examine_own_root(root: OwnRoot, *, deep: bool) -> Steps[list[Finding]]:
     subject = f"storage {root.storage.url}"
     try:
         yield from refuse_other_root(root.storage, root.here)
-        shared = yield from tell_other_writers(root.storage, root.here)
     except StorageOwnerError as error:
         problem = "this database may write nothing there"
         return [Finding(Severity.ERROR, subject, problem, str(error))]
-    findings = yield from examine(root.storage, deep=deep)
-    if shared:
-        problem = "gc removes nothing there"
-        findings.append(Finding(Severity.WARNING, subject, problem, shared))
-    return findings
+    return (yield from examine(root.storage, deep=deep))

@@ -7,8 +7,17 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from flwr_registry.errors import DatabaseError, RegistryError, ValidationError
+from sqlalchemy.orm import Session
+
+from flwr_registry.errors import (
+    DatabaseError,
+    RegistryError,
+    StorageError,
+    StorageTimeoutError,
+    ValidationError,
+)
 from flwr_registry.records import ModelVersion, StoredObject
+from flwr_registry.registry.ownership.identities import make_identity
 from flwr_registry.registry.ownership.own_root import OwnRoot
 from flwr_registry.registry.steps import FAILURES, Steps, byte_work, write
 from flwr_registry.registry.versions.registration import Registration
@@ -21,7 +30,7 @@ from flwr_registry.registry.versions.version_writing import (
     release_upload,
     reserve_version,
 )
-from flwr_registry.storage import Content, StorageBackend, digest_of
+from flwr_registry.storage import DIGEST, Content, StorageBackend, digest_of
 from flwr_registry.validation import Candidate, ModelValidator
 from flwr_registry.weights import (
     Architecture,
@@ -104,7 +113,7 @@ def register(
         When a newer start of the run has begun.
     """
     while True:
-        reserved = yield from write(lambda s: reserve_version(s, registration))
+        reserved = yield from write(partial(_reserve, root, registration))
         if isinstance(reserved, ModelVersion):
             digest = yield from byte_work(lambda: digest_of(content))
             return refuse_removed_bytes(refuse_other_bytes(reserved, digest))
@@ -120,11 +129,21 @@ def register(
             return registered
 
 
+def _reserve(
+    root: OwnRoot, registration: Registration, session: Session
+) -> Reservation | ModelVersion:
+    reserved = reserve_version(session, registration)
+    if not root.is_claimed:
+        # Here it costs no transaction of its own.
+        make_identity(session)
+    return reserved
+
+
 def _save(
     root: OwnRoot, reserved: Reservation, content: Content
 ) -> Steps[StoredObject]:
     try:
-        yield from root.claim()
+        yield from _claim(root, reserved.key)
         save = partial(root.storage.save, reserved.key, content)
         return (yield from byte_work(save))
     except FAILURES:
@@ -132,6 +151,16 @@ def _save(
         with suppress(RegistryError):
             yield from _release(reserved)
         raise
+
+
+def _claim(root: OwnRoot, key: str) -> Steps[None]:
+    try:
+        yield from root.claim()
+    except StorageTimeoutError:
+        raise
+    except StorageError as error:
+        message = f"cannot save {key.replace(DIGEST, '*')}: {error}"
+        raise StorageError(message, key=key) from error
 
 
 def _commit(

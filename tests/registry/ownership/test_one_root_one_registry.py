@@ -135,7 +135,6 @@ def test_two_databases_of_one_registry_collect_nothing(
         done = each.gc(LatestN(1))
         assert (done.versions, done.orphans) == ((), ())
         assert another.url in done.withheld
-        assert any("gc removes nothing" in found.problem for found in each.doctor())
         with pytest.raises(InvalidStateError, match=r"nothing is deleted: .* is also"):
             each.delete_unknown(older_than=timedelta(seconds=1))
     assert registry.load("digits@production")["layer"][0] == 2
