@@ -22,8 +22,22 @@ from federation.clients import NODE_IDS, Answer, Arrays, NumpyClients
 from federation.entries import Api, Entry, LegacySetup, MessageSetup
 from federation.in_process_grid import to_arrays, to_record
 from federation.legacy_clients import NumpyFormat
+from flwr_registry import ModelValidator
 
-__all__ = ["RESHAPING", "AnsweringClients", "Reshaping", "entry_of", "reshaping_by"]
+__all__ = [
+    "ANY_LOSS",
+    "RESHAPING",
+    "AnsweringClients",
+    "Reshaping",
+    "entry_of",
+    "reshaping_by",
+]
+
+ANY_LOSS = ModelValidator(
+    metric_ranges={"loss": (None, None), "central_loss": (None, None)}
+)
+"""The loss that is measured here is not finite where a model has a mask of infinities.
+"""
 
 Reshape = Callable[[Arrays, int], Arrays]
 ALL = len(NODE_IDS)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from federation.outcome import Play, play
-from federation.reshaping import RESHAPING, entry_of
+from federation.reshaping import ANY_LOSS, RESHAPING, entry_of
 from strategy.test_resume import line
 
 from flwr_registry import ModelRegistry, RegistryStrategy
@@ -45,7 +45,8 @@ each_entry = pytest.mark.parametrize(("case", "entry"), list(entries()))
 
 def recorded(entry, folder, rounds=ROUNDS, **options):
     def wrap(strategy):
-        given = {"run": "trial", "model": "digits", "on_error": "raise", **options}
+        given = {"run": "trial", "model": "digits", "on_error": "raise"}
+        given = {**given, "validator": ANY_LOSS, **options}
         return RegistryStrategy(strategy, registry=folder / "registry.db", **given)
 
     return play(entry, Play(rounds=rounds, wrap=wrap))
