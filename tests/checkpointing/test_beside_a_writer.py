@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 import pytest
 from checkpointing.samples import Failing, content
 
-from flwr_registry.checkpointing import CheckpointManager
+from flwr_registry.checkpointing import CheckpointManager, each_manifest
 from flwr_registry.checkpointing.storage_leases import StorageLeases
 from flwr_registry.errors import CheckpointError
 from flwr_registry.records import Lease, LeaseHolder
-from flwr_registry.registry.upkeep.checkpoint_keys import each_manifest
 from flwr_registry.retention import LatestN
 from flwr_registry.storage import BytesContent, LocalStorageBackend
 
@@ -104,7 +103,7 @@ def test_a_checkpoint_that_was_pruned_meanwhile_is_no_finding(storage):
     racing.write()
     racing._left = 3
     found = list(each_manifest(racing))
-    assert all(manifest is not None for _, _, manifest, _ in found)
+    assert all(each.manifest is not None for each in found)
 
 
 def test_a_checkpoint_is_found_at_every_look_beside_a_fast_writer(tmp_path):
