@@ -1,12 +1,15 @@
 """An awaited verb that is cancelled at any of its steps takes back what it began."""
 
 import asyncio
+import gc
 
 import numpy as np
 import pytest
+from sqlalchemy import make_url, text
 
 from flwr_registry.records import BytesState, Severity
 from flwr_registry.registry import AsyncModelRegistry
+from flwr_registry.registry.database.async_database import AsyncDatabase
 from flwr_registry.retention import LatestN
 
 MOST_STEPS = 40
@@ -122,3 +125,23 @@ def test_other_verbs_can_be_said_again(cancelled, registry, add):
             assert [f for f in findings if f.severity is Severity.ERROR] == []
 
     cancelled(verb, check)
+
+
+def test_a_cancelled_write_is_undone_without_a_word(database_url, caplog):
+    def work(session):
+        for _ in range(1000):
+            session.execute(text("SELECT 1"))
+
+    async def cancel():
+        database = AsyncDatabase(make_url(database_url))
+        writing = asyncio.ensure_future(database.write(work))
+        await asyncio.sleep(0.05)
+        writing.cancel()
+        await asyncio.wait({writing})
+        await database.close()
+        return writing.cancelled()
+
+    assert asyncio.run(cancel())
+    gc.collect()
+    # asyncio logs an error that nobody looked at once its task is thrown away.
+    assert [each.message for each in caplog.records if each.name == "asyncio"] == []

@@ -115,6 +115,7 @@ class AsyncDatabase:
     async def close(self) -> None:
         """Close the connections; the database can still be used, with new ones."""
         closing = asyncio.create_task(self._engine.dispose())
+        closing.add_done_callback(_look_at_error)
         await asyncio.wait({closing}, timeout=self._settings.timeout_seconds)
         if not closing.done():
             for connection in tuple(self._connections):
@@ -154,6 +155,7 @@ class AsyncDatabase:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         task = loop.create_task(self._transacted(engine, transaction, work))
+        task.add_done_callback(_look_at_error)
         ping = loop.call_later(self._settings.ping_seconds, transaction.give_up_ping)
         try:
             await asyncio.wait({task}, timeout=seconds)
@@ -187,11 +189,11 @@ class AsyncDatabase:
         """Wait no longer for a task than it may take to throw connections away."""
         task.cancel()
         self._unanswered.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self._unanswered.discard)
         await asyncio.wait({task}, timeout=_GRACE_SECONDS)
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._unanswered.discard(task)
-        if not task.cancelled():
-            # Else asyncio logs it as an error that nobody has seen.
-            task.exception()
+
+def _look_at_error(task: asyncio.Task[Any]) -> None:
+    """Keep asyncio from logging the error of a task that nobody waits for."""
+    if not task.cancelled():
+        task.exception()
