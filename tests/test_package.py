@@ -1,13 +1,18 @@
 """The package as it is installed: light to import, complete, and typed."""
 
+import email
+import re
 import subprocess
 import sys
+import zipfile
 from importlib.metadata import entry_points, version
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 import flwr_registry
+from flwr_registry.extras import how_to_install
 
 HEAVY = ("alembic", "flwr", "fsspec", "ray", "rich", "s3fs", "sqlalchemy", "torch")
 MODULES = """
@@ -62,3 +67,46 @@ def test_types_are_shipped():
 def test_the_command_is_installed():
     (command,) = entry_points(group="console_scripts", name="flwr-registry")
     assert callable(command.load())
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_licence_and_says_what_it_is(tmp_path):
+    checkout = Path(__file__).parents[1]
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    done = subprocess.run(build, cwd=checkout, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        licence = archive.read("flwr_registry/LICENSE").decode()
+        names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        said = email.message_from_bytes(archive.read(metadata))
+    assert "Apache License" in licence and "Version 2.0" in licence
+    folder = metadata.removesuffix("METADATA")
+    assert f"{folder}licenses/flwr_registry/LICENSE" in names
+    assert {name.split("/")[0] for name in names} == {"flwr_registry", folder[:-1]}
+    assert (said["License-Expression"], said["License-File"]) == (
+        "Apache-2.0",
+        "flwr_registry/LICENSE",
+    )
+    for header in ("Author", "Keywords", "Project-URL", "Requires-Python", "Summary"):
+        assert said[header], header
+    assert "Typing :: Typed" in said.get_all("Classifier")
+    assert not any(
+        "safetensors" in each and "extra" not in each
+        for each in said.get_all("Requires-Dist")
+    )
+
+
+def test_what_is_optional_is_installed_by_its_own_name():
+    assert re.fullmatch(
+        r"pip install 'torch[^' ]*' \(extra \[torch\]\)", how_to_install("torch")
+    )
+    both = how_to_install("postgres")
+    assert "'asyncpg" in both and "'psycopg[binary]" in both
+    assert "flwr-registry" not in both
+
+
+def test_an_extra_that_the_metadata_does_not_know_is_named():
+    told = how_to_install("none-such")
+    assert told == "install flwr-registry with its extra [none-such]"

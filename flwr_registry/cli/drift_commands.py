@@ -41,7 +41,8 @@ def drift(
             help="Watch this metric; which way is better if its name does not tell.",
         ),
     ] = None,
-    test: Annotated[str, typer.Option(help="page-hinkley or adwin.")] = "page-hinkley",
+    # There was a choice once: who still says it gets to know what became of it.
+    test: Annotated[str, typer.Option(hidden=True)] = "page-hinkley",
     registry: RegistryPlace = None,
     storage: StoragePlace = None,
     output: Format = OutputFormat.DEFAULT,

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from flwr_registry.errors import ModuleMismatchError
+from flwr_registry.extras import how_to_install
 from flwr_registry.serving.input_schema import InputSchema
 
 __all__ = [
@@ -100,7 +101,7 @@ def installed_torch() -> ModuleType:
         import torch
     except ImportError as error:
         raise ImportError(
-            "torch is not installed: pip install 'flwr-registry[torch]'"
+            f"torch is not installed: {how_to_install('torch')}"
         ) from error
     return torch
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from flwr_registry.errors import WeightsFormatError
+from flwr_registry.extras import how_to_install
 from flwr_registry.storage import Content
 from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.safetensors_file import SLICE_BYTES, decode, encode
@@ -160,8 +161,7 @@ def _from_torch(data: memoryview) -> Weights:
         import torch
     except ImportError as error:
         raise WeightsFormatError(
-            "it is a torch file, and torch is not installed: pip install "
-            "'flwr-registry[torch]'"
+            f"it is a torch file, and torch is not installed: {how_to_install('torch')}"
         ) from error
     try:
         loaded: Any = torch.load(_file_of(data), map_location="cpu", weights_only=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flwr_registry.errors import WeightsFormatError
+from flwr_registry.extras import how_to_install
 
 if TYPE_CHECKING:
     import torch
@@ -130,7 +131,7 @@ class Weights(Mapping[str, NDArray[Any]]):
             import torch
         except ImportError as error:
             raise ImportError(
-                "torch is not installed: pip install 'flwr-registry[torch]'"
+                f"torch is not installed: {how_to_install('torch')}"
             ) from error
         return {
             name: torch.from_numpy(_native_copy(array, self._cast_back.get(name)))

@@ -59,6 +59,8 @@ def test_a_run_that_gets_worse_ends_with_1_and_says_since_when(places):
     unknown = invoke("drift", "digits", "--metric", "speed", *places)
     assert unknown.exit_code == 2 and "--metric speed=" in unknown.output
     assert invoke("drift", "digits", "--metric", "accuracy", *places).exit_code == 1
+    old = invoke("drift", "digits", "--test", "adwin", *places)
+    assert old.exit_code == 2 and "Page-Hinkley is the only" in old.output
 
 
 def test_a_baseline_is_taken_from_a_file(places, tmp_path):

@@ -18,6 +18,7 @@ from flwr_registry.errors import (
     NoProductionModelError,
     PredictionError,
 )
+from flwr_registry.extras import how_to_install
 from flwr_registry.records import (
     Contribution,
     RoundFacts,
@@ -275,7 +276,7 @@ def test_without_torch_the_error_says_how_to_install_it(add, tmp_path):
     command = [sys.executable, "-c", WITHOUT_TORCH]
     places = [str(tmp_path / "registry.db"), str(tmp_path / "weights")]
     told = subprocess.run([*command, *places], capture_output=True, text=True)
-    line = "torch is not installed: pip install 'flwr-registry[torch]'\n"
+    line = f"torch is not installed: {how_to_install('torch')}\n"
     assert told.stdout == 2 * line, told.stderr
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from flwr_registry.errors import DatabaseError, DatabaseTimeoutError
+from flwr_registry.extras import how_to_install
 from flwr_registry.registry.database.transactions import Transaction
 
 __all__ = ["driver_needed", "sockets_translated", "timed_out", "translated"]
@@ -136,7 +137,7 @@ def driver_needed(place: str) -> Iterator[None]:
             yield
     except ImportError as error:
         raise DatabaseError(
-            f"the driver for {place} is missing: pip install 'flwr-registry[postgres]'"
+            f"the driver for {place} is missing: {how_to_install('postgres')}"
         ) from error
 
 

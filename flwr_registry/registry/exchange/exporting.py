@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from flwr_registry.errors import ExportError
+from flwr_registry.extras import how_to_install
 from flwr_registry.records import StoredObject
 from flwr_registry.registry.exchange.bundles import write_bundle
 from flwr_registry.registry.exchange.described_versions import (
@@ -109,7 +110,7 @@ def _write_torch(path: Path, weights: Weights) -> None:
         import torch
     except ImportError as error:
         raise ExportError(
-            "torch is not installed: pip install 'flwr-registry[torch]'"
+            f"torch is not installed: {how_to_install('torch')}"
         ) from error
     with whole_file(path) as temporary:
         torch.save(state, temporary)

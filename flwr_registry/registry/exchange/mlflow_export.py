@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flwr_registry.errors import ExportError
+from flwr_registry.extras import how_to_install
 from flwr_registry.registry.exchange.described_versions import (
     DescribedVersion,
     describe,
@@ -76,7 +77,7 @@ def _require_mlflow() -> None:
         import_module("mlflow.tracking")
     except ImportError as error:
         raise ExportError(
-            "MLflow is not installed: pip install 'flwr-registry[mlflow]'"
+            f"MLflow is not installed: {how_to_install('mlflow')}"
         ) from error
 
 
