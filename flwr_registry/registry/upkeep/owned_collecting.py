@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from flwr_registry.errors import InvalidStateError
-from flwr_registry.records import Collection, UnknownDeletion
+from flwr_registry.records import (
+    Collection,
+    ExplainedVersion,
+    Fate,
+    UnknownDeletion,
+)
 from flwr_registry.registry.ownership.claiming import (
     claim_root,
     refuse_other_root,
@@ -16,9 +22,11 @@ from flwr_registry.registry.ownership.own_root import OwnRoot
 from flwr_registry.registry.ownership.root_marks import former_writers
 from flwr_registry.registry.steps import Steps, byte_work, read
 from flwr_registry.registry.upkeep.collecting import GarbageRequest, collect_garbage
+from flwr_registry.registry.upkeep.explaining import explain_garbage
 from flwr_registry.registry.upkeep.unknown_files import UnknownRequest, delete_unknown
+from flwr_registry.retention import RetentionPolicy
 
-__all__ = ["collect_own_garbage", "delete_own_unknown"]
+__all__ = ["collect_own_garbage", "delete_own_unknown", "explain_own_garbage"]
 
 
 def collect_own_garbage(root: OwnRoot, request: GarbageRequest) -> Steps[Collection]:
@@ -33,6 +41,29 @@ def collect_own_garbage(root: OwnRoot, request: GarbageRequest) -> Steps[Collect
     if withheld:
         return Collection(request.dry_run, (), (), 0, 0, withheld=withheld)
     return (yield from collect_garbage(root.storage, request))
+
+
+def explain_own_garbage(
+    root: OwnRoot, policy: RetentionPolicy | None, model: str | None
+) -> Steps[list[ExplainedVersion]]:
+    """Tell why versions keep their bytes; all do while garbage is not collected.
+
+    Raises
+    ------
+    StorageOwnerError
+        When the root is another registry's.
+    """
+    withheld = yield from _withheld(root, dry_run=True)
+    explained = yield from explain_garbage(root.storage, policy, model)
+    if not withheld:
+        return explained
+    reason = f"nothing is removed: {withheld}"
+    return [
+        replace(each, fate=Fate.STAYS, reasons=(reason,))
+        if each.fate is Fate.GOES
+        else each
+        for each in explained
+    ]
 
 
 def delete_own_unknown(

@@ -17,10 +17,10 @@ from flwr_registry.registry.awaited_registry import AwaitedRegistry
 from flwr_registry.registry.blocking_registry import BlockingRegistry
 from flwr_registry.registry.upkeep.adopting import adopt
 from flwr_registry.registry.upkeep.collecting import GarbageRequest
-from flwr_registry.registry.upkeep.explaining import explain_garbage
 from flwr_registry.registry.upkeep.owned_collecting import (
     collect_own_garbage,
     delete_own_unknown,
+    explain_own_garbage,
 )
 from flwr_registry.registry.upkeep.owned_examining import examine_own_root
 from flwr_registry.registry.upkeep.restoring import rebuild
@@ -119,7 +119,7 @@ class UpkeepVerbs(BlockingRegistry):
         list of ExplainedVersion
             Model by model, the newest version first.
         """
-        return self._run(explain_garbage(self.storage, policy, model))
+        return self._run(explain_own_garbage(self._root, policy, model))
 
     def delete_unknown(
         self,
@@ -249,7 +249,7 @@ class AsyncUpkeepVerbs(AwaitedRegistry):
         self, policy: RetentionPolicy | None = None, *, model: str | None = None
     ) -> builtins.list[ExplainedVersion]:
         """Tell why versions keep their bytes; see `ModelRegistry.explain_gc`."""
-        return await self._run(explain_garbage(self.storage, policy, model))
+        return await self._run(explain_own_garbage(self._root, policy, model))
 
     async def delete_unknown(
         self,

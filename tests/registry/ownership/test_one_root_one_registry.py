@@ -9,7 +9,7 @@ import pytest
 from registry.samples import facts_of, weights_of
 
 from flwr_registry.errors import InvalidStateError, StorageOwnerError
-from flwr_registry.records import RunProvenance
+from flwr_registry.records import Fate, RunProvenance
 from flwr_registry.registry import AsyncModelRegistry, ModelRegistry
 from flwr_registry.retention import LatestN
 from flwr_registry.storage import FsspecStorageBackend
@@ -122,10 +122,10 @@ def test_two_databases_of_one_registry_collect_nothing(
 ):
     """Bytes that both have lie under one key, and neither knows that."""
     add(1)
-    for number in (2, 3):
+    for number in (2, 3, 4):
         add(number, parent="digits")
     registry.promote("digits:1.1.0")
-    for version in ("1.0.0", "1.1.0", "1.2.0"):
+    for version in ("1.0.0", "1.1.0", "1.2.0", "1.3.0"):
         bundle = registry.export(
             f"digits:{version}", tmp_path / f"{version}.bundle", to="bundle"
         )
@@ -135,6 +135,9 @@ def test_two_databases_of_one_registry_collect_nothing(
         done = each.gc(LatestN(1))
         assert (done.versions, done.orphans) == ((), ())
         assert another.url in done.withheld
+        explained = {told.reference: told for told in each.explain_gc(LatestN(1))}
+        assert {told.fate for told in explained.values()} == {Fate.STAYS}
+        assert another.url in explained["digits:1.2.0"].reasons[0]
         with pytest.raises(InvalidStateError, match=r"nothing is deleted: .* is also"):
             each.delete_unknown(older_than=timedelta(seconds=1))
     assert registry.load("digits@production")["layer"][0] == 2
