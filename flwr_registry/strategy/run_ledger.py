@@ -347,7 +347,8 @@ class RunLedger:
         if isinstance(given, ModelRegistry):
             self.database = given.url
             return given.storage
-        places = resolve_places(given, self._options.storage)
+        in_app = bool(self._options.run_config)
+        places = resolve_places(given, self._options.storage, in_app=in_app)
         self._database_url = places.database.render_as_string(hide_password=False)
         self.database = places.shown_database_url
         storage = places.storage

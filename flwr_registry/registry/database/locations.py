@@ -1,11 +1,13 @@
-"""Where the database and the storage lie when the user does not say."""
+"""Where the database and the storage lie, and who says so."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,16 +19,30 @@ from flwr_registry.errors import DatabaseError
 from flwr_registry.registry.database.engines import place_of
 from flwr_registry.storage import LocalStorageBackend, StorageBackend, unbounded_storage
 
-__all__ = ["DATABASE_FILE", "Places", "decide_places", "resolve_places"]
+__all__ = ["DATABASE_FILE", "Origin", "Places", "decide_places", "resolve_places"]
 
 DATABASE_FILE = "registry.db"
 URL_VARIABLE = "FLWR_REGISTRY_URL"
 STORAGE_VARIABLE = "FLWR_REGISTRY_STORAGE"
 HOME_VARIABLE = "FLWR_HOME"
+# What runs the code of an app is started by a SuperLink, in whatever folder that is in.
+_APP_PROGRAMS = {"flwr-serverapp", "flwr-simulation", "flwr-clientapp"}
 
 _logger = logging.getLogger("flwr")
 
 Place = str | os.PathLike[str]
+
+
+class Origin(StrEnum):
+    """Who says where a database or a storage lies."""
+
+    ARGUMENT = "argument"
+    URL_VARIABLE = URL_VARIABLE
+    STORAGE_VARIABLE = STORAGE_VARIABLE
+    BESIDE_STORAGE = "beside the storage"
+    BESIDE_DATABASE = "beside the database"
+    HOME_VARIABLE = f"default, in {HOME_VARIABLE}"
+    DEFAULT = "default, in Flower's home"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +55,16 @@ class Places:
         With the password, if there is one.
     storage : str or StorageBackend
         A folder, an fsspec URL, or the storage that was given.
+    database_origin, storage_origin : Origin
+        Who says so.
     warnings : tuple of str
-        One for each relative path that was resolved.
+        One for each relative path that is not resolved against the working directory.
     """
 
     database: URL
     storage: str | StorageBackend
+    database_origin: Origin
+    storage_origin: Origin
     warnings: tuple[str, ...] = ()
 
     @property
@@ -59,9 +79,17 @@ class Places:
 
 
 def resolve_places(
-    url: Place | None = None, storage: Place | StorageBackend | None = None
+    url: Place | None = None,
+    storage: Place | StorageBackend | None = None,
+    *,
+    in_app: bool = False,
 ) -> Places:
-    """Resolve places with this process's environment, and log a warning if relative.
+    """Resolve places with this process's environment, and log what should be absolute.
+
+    Parameters
+    ----------
+    in_app : bool
+        They come from a Flower app; so they do in the programs that run one.
 
     Raises
     ------
@@ -69,7 +97,12 @@ def resolve_places(
         For a database URL that cannot be used.
     """
     found = decide_places(
-        url, storage, environment=os.environ, home=Path.home(), here=Path.cwd()
+        url,
+        storage,
+        environment=os.environ,
+        home=Path.home(),
+        here=Path.cwd(),
+        in_app=in_app or Path(sys.argv[0]).name in _APP_PROGRAMS,
     )
     for warning in found.warnings:
         _warn_once(warning)
@@ -83,6 +116,7 @@ def decide_places(
     environment: Mapping[str, str],
     home: Path,
     here: Path,
+    in_app: bool = False,
 ) -> Places:
     """Decide where the database and the storage lie.
 
@@ -100,22 +134,37 @@ def decide_places(
     home : Path
         For ``~``.
     here : Path
-        The working directory, against which only a relative ``FLWR_HOME`` counts.
+        The working directory, against which relative paths count.
+    in_app : bool
+        A Flower app asks, which was started in a folder that nobody chose: relative
+        paths count against ``registry/`` under Flower's home, with a warning.
     """
     root = _default_root(environment, home, here)
-    resolver = _Resolver(root, home)
+    resolver = _Resolver(root if in_app else here, home, warns=in_app)
+    default = Origin.HOME_VARIABLE if environment.get(HOME_VARIABLE) else Origin.DEFAULT
     place = url if url is not None else environment.get(URL_VARIABLE) or None
     store = storage if storage is not None else environment.get(STORAGE_VARIABLE)
+    database_origin = Origin.URL_VARIABLE if url is None else Origin.ARGUMENT
+    storage_origin = Origin.STORAGE_VARIABLE if storage is None else Origin.ARGUMENT
     resolved_storage = resolver.storage(store) if store else None
     if place is not None:
         database = resolver.database(place)
     else:
-        folder = _local_folder(resolved_storage) or root
-        database = _sqlite(folder / DATABASE_FILE)
+        folder = _local_folder(resolved_storage)
+        database_origin = default if folder is None else Origin.BESIDE_STORAGE
+        database = _sqlite((folder or root) / DATABASE_FILE)
     if resolved_storage is None:
         on_file = database.get_backend_name() == "sqlite" and database.database
+        is_beside = on_file and place is not None
+        storage_origin = Origin.BESIDE_DATABASE if is_beside else default
         resolved_storage = str(Path(on_file).parent if on_file else root)
-    return Places(database, resolved_storage, tuple(resolver.warnings))
+    return Places(
+        database,
+        resolved_storage,
+        database_origin,
+        storage_origin,
+        tuple(resolver.warnings),
+    )
 
 
 @cache
@@ -124,9 +173,10 @@ def _warn_once(warning: str) -> None:
 
 
 class _Resolver:
-    def __init__(self, root: Path, home: Path) -> None:
-        self._root = root
+    def __init__(self, folder: Path, home: Path, *, warns: bool) -> None:
+        self._folder = folder
         self._home = home
+        self._warns = warns
         self.warnings: list[str] = []
 
     def database(self, place: Place) -> URL:
@@ -157,11 +207,13 @@ class _Resolver:
             text = str(self._home) + text[1:]
         if os.path.isabs(text):
             return Path(os.path.normpath(text))
-        absolute = Path(os.path.normpath(self._root / text))
-        self.warnings.append(
-            f"the relative {kind} path {text!r} is taken as {absolute}: an app runs in "
-            "whatever folder its SuperLink was started in, so give absolute paths"
-        )
+        absolute = Path(os.path.normpath(self._folder / text))
+        if self._warns:
+            self.warnings.append(
+                f"the relative {kind} path {text!r} is taken as {absolute}: an app "
+                "runs in whatever folder its SuperLink was started in, so give "
+                "absolute paths"
+            )
         return absolute
 
 

@@ -14,9 +14,14 @@ HOME = Path("/home/flora")
 ROOT = HOME / ".flwr" / "registry"
 
 
-def decide(url=None, storage=None, **environment):
+def decide(url=None, storage=None, *, in_app=False, **environment):
     found = decide_places(
-        url, storage, environment=environment, home=HOME, here=Path("/srv/here")
+        url,
+        storage,
+        environment=environment,
+        home=HOME,
+        here=Path("/srv/here"),
+        in_app=in_app,
     )
     return found.database.render_as_string(hide_password=False), found
 
@@ -77,13 +82,57 @@ def test_places(url, storage, environment, database, folder):
     assert found.warnings == ()
 
 
-def test_relative_paths_are_taken_under_the_default_root_with_a_warning():
-    text, found = decide("a/b.db", "w")
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_relative_paths_are_taken_under_the_working_directory(by_environment):
+    places = ("a/b.db", "w")
+    given = {"FLWR_REGISTRY_URL": "a/b.db", "FLWR_REGISTRY_STORAGE": "w"}
+    text, found = decide(**given) if by_environment else decide(*places)
+    assert text == "sqlite:////srv/here/a/b.db"
+    assert (found.storage, found.warnings) == ("/srv/here/w", ())
+    text, found = decide("sqlite:///../b.db")
+    assert (text, found.storage) == ("sqlite:////srv/b.db", "/srv")
+
+
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_those_of_an_app_are_taken_under_flowers_home_with_a_warning(by_environment):
+    places = ("a/b.db", "w")
+    given = {"FLWR_REGISTRY_URL": "a/b.db", "FLWR_REGISTRY_STORAGE": "w"}
+    told = decide(in_app=True, **given) if by_environment else decide(*places, in_app=1)
+    text, found = told
     assert text == f"sqlite:///{ROOT}/a/b.db"
     assert found.storage == f"{ROOT}/w"
     storage_warning, database_warning = found.warnings
     assert f"{ROOT}/w" in storage_warning
     assert f"{ROOT}/a/b.db" in database_warning
+
+
+@pytest.mark.parametrize(
+    ("url", "storage", "environment", "origins"),
+    [
+        (None, None, {}, ("default, in Flower's home",) * 2),
+        (None, None, {"FLWR_HOME": "/f"}, ("default, in FLWR_HOME",) * 2),
+        ("a.db", None, {}, ("argument", "beside the database")),
+        (None, "w", {}, ("beside the storage", "argument")),
+        (None, "s3://b", {}, ("default, in Flower's home", "argument")),
+        ("postgresql://h/d", None, {}, ("argument", "default, in Flower's home")),
+        (
+            None,
+            None,
+            {"FLWR_REGISTRY_URL": "a.db", "FLWR_REGISTRY_STORAGE": "w"},
+            ("FLWR_REGISTRY_URL", "FLWR_REGISTRY_STORAGE"),
+        ),
+        (None, None, {"FLWR_REGISTRY_URL": ""}, ("default, in Flower's home",) * 2),
+        (
+            "a.db",
+            None,
+            {"FLWR_REGISTRY_STORAGE": "w"},
+            ("argument", "FLWR_REGISTRY_STORAGE"),
+        ),
+    ],
+)
+def test_places_tell_who_says_so(url, storage, environment, origins):
+    _, found = decide(url, storage, **environment)
+    assert (found.database_origin, found.storage_origin) == origins
 
 
 def test_a_storage_object_is_kept_and_a_local_one_holds_the_database():
@@ -110,16 +159,27 @@ def test_a_database_that_cannot_be_used_is_refused_without_its_password(url):
     assert "secret" not in str(raised.value)
 
 
-def test_a_relative_path_is_logged_once_with_the_absolute_place(
+def test_a_relative_path_of_an_app_is_logged_once_with_the_absolute_place(
     tmp_path, monkeypatch, caplog
 ):
     monkeypatch.setenv("FLWR_HOME", str(tmp_path))
+    monkeypatch.setattr("sys.argv", ["/usr/bin/flwr-serverapp"])
     with caplog.at_level(logging.WARNING, "flwr"):
         resolve_places("lost.db")
         with ModelRegistry("lost.db") as opened:
             assert opened.url == f"sqlite:///{tmp_path}/registry/lost.db"
     (told,) = caplog.messages
     assert f"{tmp_path}/registry/lost.db" in told
+
+
+def test_a_relative_path_of_a_program_is_that_of_its_folder(
+    tmp_path, monkeypatch, caplog
+):
+    monkeypatch.chdir(tmp_path)
+    with ModelRegistry("here.db", "weights") as opened:
+        assert opened.url == f"sqlite:///{tmp_path}/here.db"
+        assert opened.storage.url == f"{tmp_path}/weights"
+    assert not caplog.messages
 
 
 def test_the_default_is_under_flowers_home(tmp_path, monkeypatch):
