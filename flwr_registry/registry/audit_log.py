@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from flwr_registry.canonical_json import canonical_json, interoperable
 from flwr_registry.registry.database.engines import is_postgresql
 from flwr_registry.registry.rows.column_types import now
 from flwr_registry.registry.rows.governance_db import AuditRow
@@ -18,6 +19,7 @@ from flwr_registry.registry.rows.json_values import dump_json, plain_text, to_js
 
 __all__ = [
     "FIRST_HASH",
+    "RFC_8785",
     "AuditCheck",
     "AuditEntry",
     "append_entry",
@@ -31,7 +33,11 @@ __all__ = [
 FIRST_HASH = "0" * 64
 """What the first entry has in place of an earlier entry's hash."""
 
+RFC_8785 = "rfc8785"
+"""The form that entries are hashed in: JSON as RFC 8785 has it."""
+
 _LOCK = 0x666C7772_61756469
+_FORM = "_form"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,9 @@ class AuditEntry:
         JSON, differing by action.
     previous_hash, entry_hash : str
         SHA-256 of the entry before, and of this one.
+    form : str
+        How the content is written to be hashed: ``rfc8785``, or nothing for entries of
+        earlier releases, in the form of Python's ``json.dumps`` with sorted names.
     """
 
     id: int
@@ -66,20 +75,36 @@ class AuditEntry:
     details: Mapping[str, Any]
     previous_hash: str
     entry_hash: str
+    form: str = ""
 
-    def compute_hash(self) -> str:
-        """SHA-256 over canonical JSON of the content and the hash before it."""
-        content = {
+    def content(self) -> dict[str, Any]:
+        """Return what the hash is computed over."""
+        form = {"form": self.form} if self.form else {}
+        return {
+            **form,
             "timestamp": self.timestamp.astimezone(UTC).isoformat(),
             "action": self.action,
             "actor": self.actor,
             "model": self.model,
             "version": self.version,
             "reason": self.reason,
-            "details": self.details,
+            "details": dict(self.details),
             "previous_hash": self.previous_hash,
         }
-        return hashlib.sha256(dump_json(content).encode()).hexdigest()
+
+    def compute_hash(self) -> str:
+        """SHA-256 over canonical JSON of the content and the hash before it.
+
+        Raises
+        ------
+        ValueError
+            For a form that this release does not know, or content that has none.
+        """
+        if self.form == RFC_8785:
+            return hashlib.sha256(canonical_json(self.content())).hexdigest()
+        if self.form:
+            raise ValueError(f"its form is {self.form!r}: upgrade flwr-registry")
+        return hashlib.sha256(dump_json(self.content()).encode()).hexdigest()
 
 
 def hold_audit_log(session: Session) -> None:
@@ -109,7 +134,7 @@ def append_entry(
         model=model,
         version=version,
         reason=plain_text(reason),
-        details=to_json(details or {}),
+        details={**interoperable(to_json(details or {})), _FORM: RFC_8785},
         previous_hash=session.scalar(newest) or FIRST_HASH,
     )
     row.entry_hash = _entry(row, 0, "").compute_hash()
@@ -174,10 +199,17 @@ class AuditCheck:
         for entry in entries:
             if entry.previous_hash != previous:
                 problems.append(f"entry {entry.id} does not follow the one before it")
-            if entry.compute_hash() != entry.entry_hash:
-                problems.append(f"entry {entry.id} was edited")
+            problems += _edited(entry)
             count, previous = count + 1, entry.entry_hash
         return AuditCheck(count, previous, tuple(problems))
+
+
+def _edited(entry: AuditEntry) -> list[str]:
+    try:
+        is_sound = entry.compute_hash() == entry.entry_hash
+    except (TypeError, ValueError) as error:
+        return [f"entry {entry.id} cannot be checked: {error}"]
+    return [] if is_sound else [f"entry {entry.id} was edited"]
 
 
 def verify_chain(entries: Iterable[AuditEntry]) -> list[str]:
@@ -201,22 +233,13 @@ def verify_chain(entries: Iterable[AuditEntry]) -> list[str]:
 
 def entry_line(entry: AuditEntry) -> str:
     """Return an entry as one line of JSON, from which its hash can be recomputed."""
-    fields = {
-        "id": entry.id,
-        "timestamp": entry.timestamp.astimezone(UTC).isoformat(),
-        "action": entry.action,
-        "actor": entry.actor,
-        "model": entry.model,
-        "version": entry.version,
-        "reason": entry.reason,
-        "details": entry.details,
-        "previous_hash": entry.previous_hash,
-        "entry_hash": entry.entry_hash,
-    }
-    return dump_json(fields)
+    id, hashed = {"id": entry.id}, {"entry_hash": entry.entry_hash}
+    return dump_json({**id, **entry.content(), **hashed})
 
 
 def _entry(row: AuditRow, id: int, entry_hash: str) -> AuditEntry:
+    details = dict(row.details)
+    form = details.pop(_FORM, "")
     return AuditEntry(
         id=id,
         timestamp=row.timestamp,
@@ -225,7 +248,8 @@ def _entry(row: AuditRow, id: int, entry_hash: str) -> AuditEntry:
         model=row.model,
         version=row.version,
         reason=row.reason,
-        details=row.details,
+        details=details,
         previous_hash=row.previous_hash,
         entry_hash=entry_hash,
+        form=form,
     )
