@@ -88,6 +88,7 @@ __all__ = [
     "WeightsFormatError",
     "WrapperOrderError",
     "WriteTimeoutError",
+    "counted",
     "did_you_mean",
 ]
 
@@ -102,6 +103,11 @@ def did_you_mean(wanted: str, known: Sequence[str]) -> str:
     hint = f"did you mean {', '.join(near)}? " if near else ""
     more = ", ..." if len(known) > _LISTED else ""
     return f"{hint}known: {', '.join(known[:_LISTED])}{more}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number with its noun: ``1 version``, ``2 versions``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 class RegistryError(Exception):

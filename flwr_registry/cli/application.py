@@ -15,7 +15,7 @@ from rich.text import Text
 
 import flwr_registry
 from flwr_registry.cli.lost_database import tell_after, tell_unknown
-from flwr_registry.errors import RegistryError
+from flwr_registry.errors import RegistryError, counted
 from flwr_registry.metric_direction import Direction, known_direction
 from flwr_registry.registry import (
     ModelRegistry,
@@ -212,5 +212,5 @@ def print_json(opened: ModelRegistry, content: Mapping[str, Any]) -> None:
 
 def places_line(opened: ModelRegistry, count: int) -> Text:
     """Say how many versions are shown, and from where."""
-    versions = "1 version" if count == 1 else f"{count or 'no'} versions"
+    versions = counted(count, "version") if count else "no versions"
     return Text(f"{versions} in {opened.url}, weights in {opened.storage.url}", "dim")

@@ -23,6 +23,7 @@ from flwr_registry.cli.application import (
     print_rich,
 )
 from flwr_registry.cli.rendering import add_row, number, status_of, table_of
+from flwr_registry.errors import counted
 from flwr_registry.records import Withdrawal
 
 __all__ = ["affected", "contributors", "withdraw", "withdrawals"]
@@ -94,7 +95,8 @@ def withdraw(
     with opened_registry(registry, storage) as opened:
         found = opened.affected_by(node)
         serving = [each.reference for each in found if each.is_production]
-        question = f"Withdraw node {node}: it had a part in {len(found)} versions"
+        question = f"Withdraw node {node}: it had a part in "
+        question += counted(len(found), "version")
         if serving:
             question += f", and {', '.join(serving)} will leave production"
         confirmed(f"{question}. Do it?", yes=yes)
@@ -128,8 +130,9 @@ def _tell(done: Withdrawal) -> None:
     again = "was withdrawn before" if done.repeated else "is withdrawn"
     print_rich(
         Text(
-            f"node {done.node.node_id} {again}: {len(done.affected)} versions are "
-            f"affected, {done.newly_marked} of them newly marked"
+            f"node {done.node.node_id} {again}: it had a part in "
+            f"{counted(len(done.affected), 'version')}, {done.newly_marked} of them "
+            "newly marked"
         )
     )
     for reference in done.demoted:

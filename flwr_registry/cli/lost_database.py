@@ -12,6 +12,7 @@ from flwr_registry.errors import (
     RegistryError,
     StorageError,
     StorageOwnerError,
+    counted,
 )
 from flwr_registry.registry import (
     ModelRegistry,
@@ -70,7 +71,8 @@ def _has(found: StorageContents, reference: str, opened: ModelRegistry) -> bool:
 def _tell(storage: StorageBackend, found: StorageContents, database: str) -> None:
     if not (found.runs or found.versions):
         return
-    holds = [f"files of {len(found.versions)} versions"] if found.versions else []
+    versions = counted(len(found.versions), "version")
+    holds = [f"files of {versions}"] if found.versions else []
     if found.runs:
         names = ", ".join(found.runs[:_SHOWN])
         more = ", ..." if len(found.runs) > _SHOWN else ""

@@ -23,7 +23,7 @@ from flwr_registry.cli.application import (
     print_rich,
 )
 from flwr_registry.cli.lost_database import tell_after
-from flwr_registry.errors import SchemaVersionError
+from flwr_registry.errors import SchemaVersionError, counted
 from flwr_registry.records import (
     Finding,
     Severity,
@@ -129,7 +129,7 @@ def doctor(
                 print_json(opened, {**said, "restored": restored})
             else:
                 if rebuild:
-                    print_rich(f"{len(restored)} versions came back")
+                    print_rich(f"{counted(len(restored), 'version')} came back")
                 if adopt:
                     place = f"{opened.storage.url} is the storage of {opened.url} now"
                     print_rich(Text(place))

@@ -64,13 +64,13 @@ def said(result):
 def test_each_verb_names_the_way_back(run_command, lost):
     for words in ASKING:
         shown = said(run_command(*words, code=1))
-        assert "checkpoints of the runs trial and files of 1 versions" in shown
+        assert "checkpoints of the runs trial and files of 1 version" in shown
         assert f"doctor --rebuild --registry sqlite:///{lost}/registry.db" in shown
     ModelRegistry(lost / "registry.db").close()
     for words in ASKING:
         result = run_command(*words, code=None)
         assert "doctor --rebuild" in said(result), words
-    assert "1 versions came back" in run_command("doctor", "--rebuild").stdout
+    assert "1 version came back" in run_command("doctor", "--rebuild").stdout
     for words in ASKING:
         result = run_command(*words, code=None)
         assert "doctor --rebuild" not in said(result), words
@@ -93,7 +93,7 @@ def test_another_registry_s_storage_is_adopted_when_that_is_said(run_command, lo
     assert "--storage, FLWR_REGISTRY_STORAGE" in refused
     assert "--adopt" in run_command("doctor", code=1).stdout
     shown = run_command("doctor", "--rebuild", "--adopt", code=None).stdout
-    assert "1 versions came back" in shown
+    assert "1 version came back" in shown
     assert f"{lost} is the storage of sqlite:///{lost}/registry.db now" in shown
     assert "digits:1.0.0 is sound" in run_command("verify", "digits:1.0.0").stdout
 

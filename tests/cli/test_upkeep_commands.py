@@ -89,7 +89,7 @@ def test_unknown_files_are_shown_and_deleted(run_command, tmp_path):
     (tmp_path / "models" / "my notes").write_bytes(b"1")
     said = run_command("doctor").stdout
     assert "1 unknown file (5 bytes)" in said and "--older-than 7d" in said
-    assert "1 foreign file (1 bytes)" in said and "'models/my notes'" in said
+    assert "1 foreign file (1 byte)" in said and "'models/my notes'" in said
     words = ("delete-unknown", "--older-than", "7d")
     said = run_command(*words, "--dry-run").stdout
     assert "1.9.0/0123456789ab" in said and "2001-09-09" in said

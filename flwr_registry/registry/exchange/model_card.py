@@ -13,6 +13,16 @@ from flwr_registry.registry.rows.json_values import finite_or_none
 __all__ = ["config_of", "model_card"]
 
 _SHOWN_ANCESTORS = 10
+_MARKUP = re.compile(
+    r"""[&<>\\|`*\[\]!~$@]        # entities, escapes, cells, code, emphasis, links
+    | (?<![A-Za-z0-9])_         # emphasis too, but not within a name
+    | _(?![A-Za-z0-9])
+    | :(?=//) | (?<=\bwww)\.    # addresses, which some renderers make links of
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_BLOCK_START = re.compile(r"^(?:[-+=\#]|[0-9](?=[0-9]*[.)]))")
+"""A list, a heading or a line below one."""
 
 
 def config_of(found: DescribedVersion) -> dict[str, Any]:
@@ -33,7 +43,8 @@ def model_card(found: DescribedVersion) -> str:
         *_front_matter(found),
         f"# {version.model} {version.version}",
         "",
-        version.metadata.description or "A model that was trained by federation.",
+        _paragraphs(version.metadata.description)
+        or "A model that was trained by federation.",
         "",
         *_section("Model", _model_facts(found)),
         *_section("Training", _training_facts(found)),
@@ -94,7 +105,7 @@ def _model_facts(found: DescribedVersion) -> dict[str, Any]:
         "architecture": version.metadata.architecture,
         "framework": version.metadata.framework,
         "status": version.status.value,
-        "weights": f"{version.file_size_bytes} bytes, SHA-256 `{version.checksum}`",
+        "weights": f"{version.file_size_bytes} bytes, SHA-256 {version.checksum}",
         "registered": f"{version.created_at:%Y-%m-%d %H:%M:%S} UTC by "
         f"{version.metadata.created_by}",
         "failed validation": "; ".join(version.validation_errors),
@@ -157,5 +168,19 @@ def _lineage_facts(found: DescribedVersion) -> dict[str, Any]:
 
 
 def _one_line(fact: Any) -> str:
-    # Nodes name their metrics: neither a table's cell nor a tag of HTML may begin.
-    return " ".join(re.sub(r"[|<]", r"\\\g<0>", str(fact)).split())
+    """Write a fact as text in one line that no renderer takes for markup.
+
+    Nodes name their metrics, and bundles bring texts of anybody.
+    """
+    return _MARKUP.sub(_by_number, " ".join(str(fact).split()))
+
+
+def _paragraphs(text: str) -> str:
+    """Write a text of several lines as they stand, none of them markup."""
+    lines = (_BLOCK_START.sub(_by_number, _one_line(line)) for line in text.split("\n"))
+    return "\n".join(lines).strip()
+
+
+def _by_number(found: re.Match[str]) -> str:
+    # Unlike a backslash it is text to every renderer, also in the cell of a table.
+    return f"&#{ord(found[0])};"

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flwr_registry.checkpointing import FoundManifest, is_checkpoint_key, is_lease_key
-from flwr_registry.errors import StorageError
+from flwr_registry.errors import StorageError, counted
 from flwr_registry.records import Finding, Severity
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.steps import Steps, byte_work, read
@@ -139,7 +139,7 @@ def _foreign(files: Sequence[ListedFile]) -> Iterator[Finding]:
 
 def _count(kind: str, files: Sequence[ListedFile]) -> str:
     size = sum(each.size_bytes for each in files)
-    return f"{len(files)} {kind} file{'s'[: len(files) != 1]} ({size:,} bytes)"
+    return f"{counted(len(files), f'{kind} file')} ({counted(size, 'byte')})"
 
 
 def _names(files: Sequence[ListedFile]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from flwr_registry.checkpointing import FoundManifest
+from flwr_registry.errors import counted
 from flwr_registry.records import Finding, Severity
 from flwr_registry.registry.upkeep.checkpoint_needs import told_by
 from flwr_registry.registry.upkeep.told_versions import ToldVersion, missing_versions
@@ -34,7 +35,8 @@ def compare_told(session: Session, manifests: Sequence[FoundManifest]) -> list[F
                 Finding(
                     Severity.ERROR,
                     subject,
-                    f"it tells of {len(lost)} versions that the database does not have",
+                    f"it tells of {counted(len(lost), 'version')} that the database "
+                    "does not have",
                     "flwr-registry doctor --rebuild",
                 )
             )

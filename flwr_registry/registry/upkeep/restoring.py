@@ -10,6 +10,7 @@ from flwr_registry.checkpointing import CheckpointContent, each_manifest
 from flwr_registry.errors import InvalidNameError
 from flwr_registry.registry.steps import Steps, byte_work, write
 from flwr_registry.registry.versions.rebuilding import restore_run
+from flwr_registry.registry.versions.stored_bytes import stored_weights
 from flwr_registry.storage import StorageBackend
 
 __all__ = ["rebuild"]
@@ -24,11 +25,14 @@ def rebuild(storage: StorageBackend) -> Steps[list[str]]:
         When a model's name is another's in other letters; all else is restored then.
     """
     contents = yield from byte_work(partial(_newest_contents, storage))
+    stored = yield from byte_work(partial(stored_weights, storage))
     restored: list[str] = []
     refusal: InvalidNameError | None = None
     for content in contents:
         try:
-            restored += yield from write(partial(_restored, content=content))
+            restored += yield from write(
+                partial(_restored, content=content, stored=stored)
+            )
         except InvalidNameError as error:
             refusal = error
     if refusal is not None:
@@ -45,6 +49,8 @@ def _newest_contents(storage: StorageBackend) -> list[CheckpointContent]:
     return list(newest.values())
 
 
-def _restored(session: Session, *, content: CheckpointContent) -> list[str]:
-    versions = restore_run(session, content, renumber=True)
+def _restored(
+    session: Session, *, content: CheckpointContent, stored: frozenset[str]
+) -> list[str]:
+    versions = restore_run(session, content, stored=stored, renumber=True)
     return [f"{content.model}:{version}" for version in versions]

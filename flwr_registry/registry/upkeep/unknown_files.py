@@ -15,7 +15,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from flwr_registry.checkpointing import each_manifest
-from flwr_registry.errors import InvalidStateError
+from flwr_registry.errors import InvalidStateError, counted
 from flwr_registry.records import UnknownDeletion, UnknownFile
 from flwr_registry.registry.audit_log import append_entry
 from flwr_registry.registry.rows.column_types import now
@@ -134,9 +134,9 @@ def _refuse_what_may_come_back(session: Session, needs: CheckpointNeeds) -> None
     lost = [each for each in missing_versions(session, told) if each.origin]
     if lost:
         raise InvalidStateError(
-            f"the checkpoints tell of {len(lost)} versions that this database does not "
-            f"know, such as {lost[0].reference}: first 'flwr-registry doctor "
-            "--rebuild', which makes them known again"
+            f"the checkpoints tell of {counted(len(lost), 'version')} that this "
+            f"database does not know, such as {lost[0].reference}: first "
+            "'flwr-registry doctor --rebuild', which makes them known again"
         )
 
 

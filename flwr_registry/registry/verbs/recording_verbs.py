@@ -85,7 +85,7 @@ class RecordingVerbs(BlockingRegistry):
         """
         return self._run(
             self._in_own_root(
-                write(lambda s: resuming.resume_run(s, provenance, content, lease))
+                resuming.resume_run(self.storage, provenance, content, lease)
             )
         )
 
@@ -295,7 +295,7 @@ class AsyncRecordingVerbs(AwaitedRegistry):
         """Record that a run goes on; see `ModelRegistry.resume_run`."""
         return await self._run(
             self._in_own_root(
-                write(lambda s: resuming.resume_run(s, provenance, content, lease))
+                resuming.resume_run(self.storage, provenance, content, lease)
             )
         )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -19,8 +18,11 @@ from flwr_registry.records import (
     RoundFacts,
     Run,
     RunProvenance,
+    StoredObject,
     VersionMetadata,
 )
+from flwr_registry.registry.rows.column_types import now
+from flwr_registry.registry.rows.model_db import ModelRow
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.versions.metrics import collect_metrics
 from flwr_registry.registry.versions.registration import Registration
@@ -30,18 +32,35 @@ from flwr_registry.registry.versions.run_recording import (
     save_round,
 )
 from flwr_registry.registry.versions.told_versions import ToldVersions, match_versions
-from flwr_registry.registry.versions.version_manager import SemVer, parse_version
+from flwr_registry.registry.versions.version_manager import (
+    Bump,
+    SemVer,
+    parse_version,
+)
 from flwr_registry.registry.versions.version_placement import choose_number
 from flwr_registry.registry.versions.version_writing import (
     Reservation,
     insert_version,
 )
 
-__all__ = ["restore_run"]
+__all__ = ["lacks_versions", "restore_run"]
+
+
+def lacks_versions(session: Session, content: CheckpointContent) -> bool:
+    """Tell whether `restore_run` would write the row of a version."""
+    query = select(ModelRow.id).where(ModelRow.name == content.model)
+    model_id = session.scalar(query)
+    if model_id is None:
+        return any(finished.version for finished in content.rounds.values())
+    return bool(match_versions(session, model_id, content).lost)
 
 
 def restore_run(
-    session: Session, content: CheckpointContent, *, renumber: bool = False
+    session: Session,
+    content: CheckpointContent,
+    *,
+    stored: Collection[str],
+    renumber: bool = False,
 ) -> list[str]:
     """Write the rows of a run's rounds and versions that the database lacks.
 
@@ -49,6 +68,10 @@ def restore_run(
 
     Parameters
     ----------
+    stored : collection of str
+        Keys of the weights that the storage has. A version without its own is written
+        as one whose bytes retention removed; but what the checkpoint goes on from is
+        never removed, and so is lost when it is not there.
     renumber : bool
         Give those whose number another version has taken a free one.
 
@@ -69,7 +92,7 @@ def restore_run(
     if not told.lost:
         return []
     provenance = content.provenance or RunProvenance("unknown", content.model)
-    restoring = _Restoring(session, model_id, content, told)
+    restoring = _Restoring(session, model_id, content, told, stored)
     run = find_or_start_run(session, provenance)
     for number, finished in sorted(content.rounds.items()):
         facts, metrics = (
@@ -92,11 +115,13 @@ class _Restoring:
         model_id: int,
         content: CheckpointContent,
         told: ToldVersions,
+        stored: Collection[str],
     ) -> None:
         self._session = session
         self._model_id = model_id
         self._content = content
         self._told = told
+        self._stored = stored
         self._rows = {
             str(content.rounds[number].version): row
             for number, row in told.found.items()
@@ -131,8 +156,13 @@ class _Restoring:
         row = insert_version(
             self._session, reserved, finished.weights, action="restore"
         )
+        if self._is_removed(finished.weights):
+            row.bytes_removed_at = now()
         self._rows[finished.version] = row
         self.added.append(row.version)
+
+    def _is_removed(self, weights: StoredObject) -> bool:
+        return weights.key not in self._stored and weights != self._content.weights
 
     def _parent(self, finished: FinishedRound) -> VersionRow | None:
         if finished.parent is None:
@@ -155,7 +185,7 @@ class _Restoring:
         free = choose_number(self._session, self._model_id, registration, parent)
         own = {finished.version for finished in self._content.rounds.values()}
         while str(free) in own:
-            free = replace(free, minor=free.minor + 1)
+            free = free.raised(Bump.MINOR)
         return free
 
 

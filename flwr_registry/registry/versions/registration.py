@@ -12,7 +12,11 @@ from flwr_registry.registry.rows.json_values import finite_or_none, plain_text, 
 from flwr_registry.registry.versions.metric_doubts import doubts_of
 from flwr_registry.registry.versions.metrics import collect_metrics
 from flwr_registry.registry.versions.references import Reference, parse_reference
-from flwr_registry.registry.versions.version_manager import Bump, SemVer, parse_version
+from flwr_registry.registry.versions.version_manager import (
+    Bump,
+    SemVer,
+    parse_wanted_version,
+)
 from flwr_registry.validation import MetricRanges, checked_ranges
 
 __all__ = ["Registration", "checked_metadata"]
@@ -99,7 +103,7 @@ class Registration:
         return cls(
             model=model,
             fingerprint=fingerprint,
-            number=None if version is None else parse_version(version),
+            number=None if version is None else parse_wanted_version(version),
             bump=None if bump is None else Bump(bump),
             parent=None if parent is None else _parent_reference(parent, model),
             run=run,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 
 from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
@@ -13,12 +14,15 @@ from flwr_registry.records import Lease, Run, RunProvenance, StoredObject
 from flwr_registry.registry.audit_log import append_entry
 from flwr_registry.registry.rows.run_db import RoundRow, RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
-from flwr_registry.registry.versions.rebuilding import restore_run
+from flwr_registry.registry.steps import Steps, byte_work, read, write
+from flwr_registry.registry.versions.rebuilding import lacks_versions, restore_run
 from flwr_registry.registry.versions.run_recording import hold_model, start_run
+from flwr_registry.registry.versions.stored_bytes import stored_weights
 from flwr_registry.registry.versions.told_versions import (
     match_versions,
     row_of_weights,
 )
+from flwr_registry.storage import StorageBackend
 
 __all__ = ["resume_run", "start_run_again"]
 
@@ -50,11 +54,11 @@ def start_run_again(
 
 
 def resume_run(
-    session: Session,
+    storage: StorageBackend,
     provenance: RunProvenance,
     content: CheckpointContent,
     lease: Lease | None = None,
-) -> Run:
+) -> Steps[Run]:
     """Record a start of a run that goes on from a checkpoint.
 
     Rows that the database lacks are written from the checkpoint. What earlier starts of
@@ -68,8 +72,25 @@ def resume_run(
     FencedError
         When a newer start than that of the lease has begun.
     """
+    stored: frozenset[str] = frozenset()
+    if (yield from read(partial(lacks_versions, content=content))):
+        stored = yield from byte_work(partial(stored_weights, storage))
+    return (
+        yield from write(
+            lambda session: _resume(session, provenance, content, lease, stored)
+        )
+    )
+
+
+def _resume(
+    session: Session,
+    provenance: RunProvenance,
+    content: CheckpointContent,
+    lease: Lease | None,
+    stored: Collection[str],
+) -> Run:
     _check_weights(session, content)
-    restored = restore_run(session, content)
+    restored = restore_run(session, content, stored=stored)
     run = start_run(session, provenance, lease)
     superseded = _supersede(session, _abandoned(session, run, content))
     append_entry(

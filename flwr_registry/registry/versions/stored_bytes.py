@@ -11,8 +11,9 @@ from flwr_registry.registry.steps import Steps, byte_work, read
 from flwr_registry.registry.versions.queries import find_record
 from flwr_registry.registry.versions.references import Reference
 from flwr_registry.registry.versions.removed_bytes import refuse_removed_bytes
+from flwr_registry.storage import StorageBackend
 
-__all__ = ["read_stored"]
+__all__ = ["read_stored", "stored_weights"]
 
 Content = TypeVar("Content")
 
@@ -39,6 +40,17 @@ def read_stored(
             if found.id == before.id:
                 refuse_removed_bytes(found)
                 raise
+
+
+def stored_weights(storage: StorageBackend) -> frozenset[str]:
+    """List the keys of all weights that the storage has.
+
+    Raises
+    ------
+    StorageError
+        When the storage does not answer.
+    """
+    return frozenset(storage.list("models"))
 
 
 def _found(reference: Reference) -> Steps[ModelVersion]:

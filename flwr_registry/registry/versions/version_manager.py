@@ -23,10 +23,12 @@ __all__ = [
     "TakenNumbers",
     "VersionManager",
     "parse_version",
+    "parse_wanted_version",
 ]
 
 # Nine digits fit every database's 32-bit integer.
 _NUMBER = r"(0|[1-9][0-9]{0,8})"
+_HIGHEST = 999_999_999
 _SEMVER = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}")
 
 
@@ -54,7 +56,18 @@ class SemVer:
         return f"{self.major}.{self.minor}.{self.patch}"
 
     def raised(self, part: Bump) -> SemVer:
-        """Return the number with one part raised and those below it cleared."""
+        """Return the number with one part raised and those below it cleared.
+
+        Raises
+        ------
+        InvalidNameError
+            When the part is as high as it can be.
+        """
+        if getattr(self, part) >= _HIGHEST:
+            raise InvalidNameError(
+                f"no {part} version can follow {self}: {_HIGHEST} is the highest "
+                "number that a part may have; raise another part, or use another model"
+            )
         match part:
             case Bump.MAJOR:
                 return SemVer(self.major + 1, 0, 0)
@@ -163,6 +176,23 @@ def parse_version(text: str) -> SemVer:
     return SemVer(*map(int, found.groups()))
 
 
+def parse_wanted_version(text: str) -> SemVer:
+    """Read the number that somebody wants for a new version.
+
+    Raises
+    ------
+    InvalidNameError
+        As `parse_version` does, and for a number that leaves none to the next version.
+    """
+    number = parse_version(text)
+    if _HIGHEST in (number.major, number.minor, number.patch):
+        raise InvalidNameError(
+            f"{text} would leave no number to the version after it: use numbers below "
+            f"{_HIGHEST}"
+        )
+    return number
+
+
 class VersionManager:
     """Decides which number follows which, and which fit together.
 
@@ -189,7 +219,7 @@ class VersionManager:
         Raises
         ------
         InvalidNameError
-            When `current` is no version number.
+            When `current` is no version number, or the part cannot rise.
         ValueError
             For another bump.
         """
@@ -227,6 +257,11 @@ class VersionManager:
             the latest one.
         bump : Bump, optional
             The part that must rise; by default the architecture decides.
+
+        Raises
+        ------
+        InvalidNameError
+            When the part that would rise is as high as it can be.
         """
         highest = self._taken.highest_major()
         if highest is None:
@@ -236,14 +271,15 @@ class VersionManager:
         if failed or (bump is Bump.MINOR and origin is not None):
             return self._next_minor(origin.number.major if origin else highest)
         if bump is Bump.MAJOR:
-            return SemVer(highest + 1, 0, 0)
+            return SemVer(highest, 0, 0).raised(Bump.MAJOR)
         if origin and not origin.failed and origin.fingerprint == fingerprint:
             return self._next_minor(origin.number.major)
         known = self._taken.major_of(fingerprint)
         if known is not None:
             return self._next_minor(known)
         # A major that holds failed versions only is not spoken for.
-        return self._next_minor((self._taken.highest_sound_major() or 0) + 1)
+        sound = SemVer(self._taken.highest_sound_major() or 0, 0, 0)
+        return self._next_minor(sound.raised(Bump.MAJOR).major)
 
     def _next_minor(self, major: int) -> SemVer:
         minor = self._taken.highest_minor(major)

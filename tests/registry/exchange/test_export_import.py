@@ -260,7 +260,7 @@ def test_what_nodes_say_cannot_break_the_card(registry, tmp_path):
     assert "---:: [\n" in front["tags"]
     names = [each["type"] for each in front["model-index"][0]["results"][0]["metrics"]]
     assert names == ["a|b\n# <script>"]
-    assert "| train clientapp | a\\|b # \\<script> | 0.5 |" in text
+    assert "| train clientapp | a&#124;b # &#60;script&#62; | 0.5 |" in text
     assert "| train clientapp | worse | nan |" in text
 
 

@@ -40,11 +40,24 @@ def two(registry, add, start):
     return registry
 
 
-def checkpoint(registry, version, run, *, model="digits", rounds=None):
+def content_of(versions, run, model="digits"):
+    finished = {each.server_round: finished_of(each) for each in versions}
+    newest = versions[-1]
+    return CheckpointContent(
+        server_round=2,
+        model=model,
+        version=newest.version,
+        weights=finished[newest.server_round].weights,
+        rounds=finished,
+        provenance=RunProvenance(run, model),
+    )
+
+
+def finished_of(version):
     stored = StoredObject(
         version.storage_path, version.file_size_bytes, version.checksum
     )
-    finished = FinishedRound(
+    return FinishedRound(
         gave_model=True,
         status=RoundStatus.REGISTERED,
         version=version.version,
@@ -52,15 +65,37 @@ def checkpoint(registry, version, run, *, model="digits", rounds=None):
         weights=stored,
         fingerprint=version.fingerprint,
     )
-    content = CheckpointContent(
-        server_round=2,
-        model=model,
-        version=version.version,
-        weights=stored,
-        rounds={2: finished},
-        provenance=RunProvenance(run, model),
-    )
+
+
+def checkpoint(registry, version, run, *, model="digits"):
+    content = content_of([version], run, model)
     CheckpointManager(registry.storage, run).save(content)
+
+
+@pytest.mark.parametrize("again", ["rebuild", "resume"])
+def test_what_retention_removed_comes_back_as_removed(tmp_path, again):
+    place, root = tmp_path / "registry.db", tmp_path / "weights"
+    came = RunProvenance("trial", "digits")
+    with ModelRegistry(place, root) as lost:
+        run = lost.start_run(came)
+        made = [
+            lost.register({"w": [float(n)]}, model="digits", run=run, facts=facts_of(n))
+            for n in (1, 2, 3)
+        ]
+        content = content_of(made, "trial")
+        assert lost.gc(LatestN(1), grace_seconds=-1).versions
+        CheckpointManager(lost.storage, "trial").save(content)
+    place.unlink()
+    with ModelRegistry(place, root) as new:
+        if again == "rebuild":
+            (finding,) = [each for each in new.doctor() if "trial" in each.subject]
+            assert "it tells of 3 versions that" in finding.problem
+            new.rebuild()
+        else:
+            new.resume_run(came, content)
+        removed = [each.version for each in new.list("digits") if each.bytes_removed_at]
+        assert removed == ["1.1.0"]
+        assert new.doctor() == []
 
 
 def test_gc_leaves_what_the_database_did_not_write(two):
@@ -242,7 +277,7 @@ def test_a_model_may_lie_on_another_disk(two, tmp_path):
     assert two.doctor(deep=True) == []
     (tmp_path / "disk" / "a").write_bytes(b"x")
     (finding,) = two.doctor()
-    assert finding.subject == "1 foreign file (1 bytes)"
+    assert finding.subject == "1 foreign file (1 byte)"
     two.gc(LatestN(1), grace_seconds=-1)
     assert two.delete_unknown(older_than=timedelta(seconds=1)).files == ()
 

@@ -13,6 +13,7 @@ from flwr_registry.registry.versions.version_manager import (
     SemVer,
     VersionManager,
     parse_version,
+    parse_wanted_version,
 )
 
 numbers = st.integers(0, 999_999_999)
@@ -26,6 +27,27 @@ taken_versions = st.builds(
     st.sampled_from("ab"),
     failed=st.just(True),
 )
+
+
+HIGHEST = 999_999_999
+
+
+@pytest.mark.parametrize("bump", Bump)
+def test_what_cannot_rise_is_refused_with_our_error(bump):
+    with pytest.raises(InvalidNameError, match=r"no .* version can follow"):
+        VersionManager.next_version(f"{HIGHEST}.{HIGHEST}.{HIGHEST}", bump)
+    known = [NumberedVersion(SemVer(HIGHEST, HIGHEST, HIGHEST), "a")]
+    for options in ({"bump": bump, "origin": known[0]}, {}, {"fingerprint": "b"}):
+        with pytest.raises(InvalidNameError):
+            choose(known, **options)
+
+
+@pytest.mark.parametrize("text", [f"{HIGHEST}.0.0", f"1.{HIGHEST}.0", f"1.0.{HIGHEST}"])
+def test_nobody_may_want_a_number_that_leaves_no_successor(text):
+    parse_version(text)
+    with pytest.raises(InvalidNameError, match="leave no number"):
+        parse_wanted_version(text)
+    assert str(parse_wanted_version("1.999999998.0")) == "1.999999998.0"
 
 
 def taken(*texts, fingerprint="a", failed=False):
@@ -61,7 +83,7 @@ def test_anything_but_three_plain_numbers_is_refused(text):
         parse_version(text)
 
 
-@given(versions)
+@given(st.builds(SemVer, *[st.integers(0, HIGHEST - 1)] * 3))
 def test_a_bump_raises_one_part_and_clears_those_below(version):
     major, minor, patch = (version.raised(bump) for bump in Bump)
     assert (major.major, major.minor, major.patch) == (version.major + 1, 0, 0)
