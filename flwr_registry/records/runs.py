@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from flwr_registry.masking import masked_settings
+
 __all__ = [
     "Contribution",
     "ContributionStatus",
@@ -83,7 +85,8 @@ class RunProvenance:
     strategy : str
         Qualified class name of the wrapped strategy.
     strategy_config, run_config : mapping
-        The strategy's own parameters and the app's run configuration.
+        The strategy's own parameters and the app's run configuration, without secrets:
+        these are masked before anything can be written.
     versions : mapping
         Versions of flwr, flwr_registry, numpy and python.
     """
@@ -99,6 +102,10 @@ class RunProvenance:
     strategy_config: Mapping[str, Any] = field(default_factory=dict)
     run_config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("strategy_config", "run_config"):
+            object.__setattr__(self, name, masked_settings(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)

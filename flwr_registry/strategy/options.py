@@ -6,9 +6,10 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from flwr_registry.checkpointing import CheckpointScheduler, EveryNRounds
+from flwr_registry.masking import RecordConfig
 from flwr_registry.metric_direction import (
     Direction,
     check_direction,
@@ -30,6 +31,7 @@ _ON_INVALID = ("reject", "raise", "record")
 _ON_ERROR = ("warn", "raise")
 _ON_DRIFT = ("warn", "stop", "rollback", "off")
 _DURABILITY = ("background", "sync")
+_RECORD_CONFIG = get_args(RecordConfig)
 
 RUN_CONFIG_KEYS: Mapping[str, str] = {
     "registry-url": "registry",
@@ -50,6 +52,7 @@ RUN_CONFIG_KEYS: Mapping[str, str] = {
     "registry-lease-seconds": "lease_seconds",
     "registry-architecture": "architecture",
     "registry-description": "description",
+    "registry-record-config": "record_config",
     "registry-sort-replies": "sort_replies",
 }
 """Keys of the app's run configuration and the options that they set."""
@@ -99,6 +102,7 @@ class RegistryOptions:
     model_config: Mapping[str, Any] | None = None
     tags: Mapping[str, str] | None = None
     description: str = ""
+    record_config: RecordConfig = "masked"
     sort_replies: bool = False
     promote: PromotionGate | Sequence[PromotionGate] | None = None
     resume: bool | str = False
@@ -112,6 +116,7 @@ class RegistryOptions:
         _check_choice("on_error", self.on_error, _ON_ERROR)
         _check_choice("durability", self.durability, _DURABILITY)
         _check_choice("on_drift", self.on_drift, _ON_DRIFT)
+        _check_choice("record_config", self.record_config, _RECORD_CONFIG)
         _check_timeout(self.timeout_seconds)
         _check_lease(self.lease_seconds)
         if self.model is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 import re
 import uuid
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from flwr_registry.masking import recorded_settings
 from flwr_registry.records import RunProvenance
 from flwr_registry.registry import parse_reference
 from flwr_registry.strategy.attributes import attributes_of
@@ -23,10 +23,6 @@ __all__ = [
 ]
 
 _DEFAULT_MODEL = "default"
-_SECRET = re.compile(
-    r"pass(word|wd)|secret|token|credential|api[-_]?key", re.IGNORECASE
-)
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 def provenance_of(
@@ -57,8 +53,12 @@ def provenance_of(
         app_hash=str(getattr(flwr_run, "fab_hash", "") or ""),
         federation=str(getattr(flwr_run, "federation_id", "") or ""),
         strategy=strategy_name_of(strategy_class),
-        strategy_config=strategy_config_of(strategy),
-        run_config=_without_secrets({**overrides, **options.run_config}),
+        strategy_config=recorded_settings(
+            strategy_config_of(strategy), options.record_config
+        ),
+        run_config=recorded_settings(
+            {**overrides, **options.run_config}, options.record_config
+        ),
         versions={
             "flwr": _version_of("flwr"),
             "flwr_registry": _version_of("flwr-registry"),
@@ -116,13 +116,3 @@ def _model_named_after(app_id: str) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", app_id.rpartition("/")[2])
     name = re.sub(r"\.{2,}", ".", name).lstrip("._-")[:128]
     return name or _DEFAULT_MODEL
-
-
-def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _masked(key, value) for key, value in config.items()}
-
-
-def _masked(key: str, value: Any) -> Any:
-    if _SECRET.search(key):
-        return "***"
-    return _USER_INFO.sub("***@", value) if isinstance(value, str) else value

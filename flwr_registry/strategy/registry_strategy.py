@@ -12,6 +12,7 @@ from flwr.serverapp.strategy import Strategy as MessageStrategy
 
 from flwr_registry.checkpointing import CheckpointScheduler
 from flwr_registry.errors import StrategyError, WrapperOrderError
+from flwr_registry.masking import RecordConfig
 from flwr_registry.metric_direction import Direction
 from flwr_registry.registry import ModelRegistry, PromotionGate
 from flwr_registry.retention import RetentionPolicy
@@ -115,6 +116,9 @@ class RegistryStrategy:
         `described_model`), which serving needs.
     tags : mapping of str to str, optional
         Put on every version.
+    record_config : {"none", "names", "masked"}
+        What is recorded of the run configuration and of the strategy's parameters:
+        nothing, the names alone, or names and values without secrets.
     sort_replies : bool
         Aggregate in the order of node ids, which makes rounds reproducible.
     promote : PromotionGate or sequence of PromotionGate, optional
@@ -178,6 +182,7 @@ class RegistryStrategy:
         model_config: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         description: str = "",
+        record_config: RecordConfig = "masked",
         sort_replies: bool = False,
         promote: PromotionGate | Sequence[PromotionGate] | None = None,
         best_metric: str | None = None,
@@ -206,6 +211,7 @@ class RegistryStrategy:
             model_config=model_config,
             tags=tags,
             description=description,
+            record_config=record_config,
             sort_replies=sort_replies,
             promote=promote,
             best_metric=best_metric,

@@ -1,0 +1,182 @@
+"""Secrets in texts: user info, queries, assignments, keys of clouds, random texts."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import math
+import re
+from collections import Counter
+
+from flwr_registry.masking.secret_names import is_secret_name
+
+__all__ = ["MASK", "masked_text"]
+
+MASK = "***"
+
+_PASSES = 6
+_DIGEST_DIGITS = 8
+# What is shorter, or has fewer bits a character, could be found by trying.
+_SHORTEST_DIGESTED = 24
+_LEAST_BITS = 3.0
+_SHORTEST_RANDOM = 16
+_MOST_UNLIKE_WORDS = 0.4
+
+_PEM = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{1,60}-----.*?(?:-----END [A-Z0-9 ]{1,60}-----|\Z)", re.S
+)
+_SCHEME = re.compile(
+    r"\b(bearer|basic|digest|negotiate|apikey)(\s+)([^\s,;\"']+)", re.I
+)
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,40}://)([^\s\"'<>]*)")
+_USER_INFO = re.compile(r"(?<![\w/])[^\s:/@\"'=]{1,100}:[^\s/@]{1,200}@(?=[\w.\[-])")
+_ASSIGNED = re.compile(
+    r"(?<![\w.-])([^\W\d][\w.-]{0,80})(\\?[\"']?\s{0,3}(=>|:=|=|:)\s{0,3})(?=\S)"
+)
+_VALUE = re.compile(r"\\?\"[^\"]*\"?|'[^']*'?|[^\s,;&\"'})\]]+")
+_REST = re.compile(r"[^\n,;&}]*")
+_FLAG = re.compile(r"(?<![\w-])(--?)([A-Za-z][\w-]{0,60})(\s+)([^\s-]\S*)")
+_WHOLE_LINE = re.compile(r"^\W*(?:proxy-?)?authorization|cookie", re.I)
+
+_KNOWN_KEYS = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"(?:AKIA|ASIA|AROA|AIDA|AGPA|ANPA)[A-Z0-9]{12,}|"
+    r"gh[pousr]_\w{16,}|github_pat_\w{16,}|gl(?:pat|sa|ptt|dt)[-_][\w-]{12,}|"
+    r"hf_[A-Za-z0-9]{12,}|(?:sk|pk|rk)[-_][\w-]{16,}|xox[abeoprs]-[\w-]{8,}|"
+    r"xapp-[\w-]{8,}|AIza[\w-]{20,}|ya29\.[\w.-]{8,}|1//[\w-]{20,}|npm_\w{16,}|"
+    r"pypi-[\w-]{16,}|dckr_pat_[\w-]{12,}|SG\.[\w.-]{16,}|do[opr]_v1_\w{16,}|"
+    r"shp(?:at|ca|pa|ss)_\w{12,}|whsec_\w{12,}|hv[sb]\.[\w.-]{12,}|"
+    r"AGE-SECRET-KEY-1\w{16,}|eyJ[\w-]{6,}(?:\.[\w-]*){1,4}|"
+    r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    r")(?![A-Za-z0-9])"
+)
+_CLOUD_SECRET = re.compile(r"(?<![\w/+.-])[A-Za-z0-9/+]{40}(?![\w/+=.-])")
+_BASE64 = re.compile(r"(?<![\w/+.~-])[A-Za-z0-9+/]{23,}={0,2}(?![\w/+.=-])")
+_RUN = re.compile(r"[A-Za-z0-9_+~.=-]{16,}")
+_PIECE = re.compile(r"[A-Za-z0-9]+")
+_LIKE_A_WORD = re.compile(
+    r"[0-9]{1,15}|(?=.{1,24}$)(?=.{1,4}$|.*[aeiouyAEIOUY])"
+    r"(?:[a-z]+|(?:[A-Z]?[a-z]{2,}|[A-Z]+(?![a-z])){1,3})[0-9]{0,4}"
+)
+_PASSWORD = re.compile(
+    r"(?<!\S)(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9])(?=\S*[!#$%^&~|])\S{8,64}(?!\S)"
+)
+
+
+def masked_text(text: str) -> str:
+    """Return a text without the secrets in it; masked again, it stays as it is.
+
+    A long random part becomes the first digits of its SHA-256, so that a change still
+    shows. What a person could have chosen becomes ``***``: of that, a digest could be
+    found again by trying.
+    """
+    for _ in range(_PASSES):
+        before, text = text, _masked_once(text)
+        if text == before:
+            return text
+    return MASK
+
+
+def _masked_once(text: str) -> str:
+    text = _PEM.sub(lambda found: _short(found[0]), text)
+    text = _SCHEME.sub(rf"\1\2{MASK}", text)
+    text = _URL.sub(lambda found: found[1] + _masked_place(found[2]), text)
+    text = _USER_INFO.sub(f"{MASK}@", text)
+    text = _masked_assignments(text)
+    text = _FLAG.sub(_masked_flag, text)
+    for known in (_KNOWN_KEYS, _CLOUD_SECRET):
+        text = known.sub(lambda found: _short_if_mixed(found[0]), text)
+    text = _BASE64.sub(_short_if_random, text)
+    text = _RUN.sub(_short_if_random, text)
+    return _PASSWORD.sub(_masked_password, text)
+
+
+def _masked_place(rest: str) -> str:
+    """Mask what follows the scheme of a URL: user info, query and fragment."""
+    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    authority = rest[:end]
+    if "@" in authority:
+        rest = f"{MASK}@{rest[authority.rfind('@') + 1 :]}"
+    elif "@" in rest and ":" in authority and not authority.split(":")[-1].isdigit():
+        # A password with a slash in it, written as it is.
+        rest = f"{MASK}@{rest[rest.rfind('@') + 1 :]}"
+    for mark in "?#":
+        before, found, after = rest.partition(mark)
+        if found and after:
+            rest = f"{before}{mark}{MASK}"
+    host, slash, path = rest.partition("/")
+    if "hook" in rest.lower() and path.strip("/"):
+        # Whoever knows the path of a webhook may call it.
+        return f"{host}{slash}{MASK}"
+    return rest
+
+
+def _masked_assignments(text: str) -> str:
+    """Mask what is assigned to secret names, as in ``host=db password=...``."""
+    parts, at = [], 0
+    for found in _ASSIGNED.finditer(text):
+        name, _, sign = found.groups()
+        if found.start() < at or not is_secret_name(name):
+            continue
+        value = _VALUE.match(text, found.end())
+        end = value.end() if value else found.end()
+        if sign == ":" or _WHOLE_LINE.search(name):
+            # A text after a colon may hold spaces; options after a sign do not.
+            rest = _REST.match(text, end)
+            end = rest.end() if rest else end
+        parts += [text[at : found.end()], MASK]
+        at = end
+    return "".join([*parts, text[at:]])
+
+
+def _masked_flag(found: re.Match[str]) -> str:
+    dashes, name, gap, _ = found.groups()
+    return f"{dashes}{name}{gap}{MASK}" if is_secret_name(name) else found[0]
+
+
+def _masked_password(found: re.Match[str]) -> str:
+    return found[0] if MASK in found[0] else MASK
+
+
+def _short_if_mixed(text: str) -> str:
+    kinds = (str.islower, str.isupper, str.isdigit)
+    count = sum(any(kind(each) for each in text) for kind in kinds)
+    return _short(text) if count > 1 else text
+
+
+def _short_if_random(found: re.Match[str]) -> str:
+    return _short(found[0]) if _looks_random(found[0]) else found[0]
+
+
+def _looks_random(text: str) -> bool:
+    pieces = _PIECE.findall(text)
+    length = sum(map(len, pieces))
+    if length < _SHORTEST_RANDOM:
+        return False
+    unlike = sum(len(piece) for piece in pieces if not _LIKE_A_WORD.fullmatch(piece))
+    return unlike > _MOST_UNLIKE_WORDS * length
+
+
+def _short(text: str) -> str:
+    """Write the first digits of a digest; a mask for what could be found by trying."""
+    if len(text) < _SHORTEST_DIGESTED or _bits(text) < _LEAST_BITS or _is_text(text):
+        return MASK
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"sha256:{digest[:_DIGEST_DIGITS]}"
+
+
+def _bits(text: str) -> float:
+    """Return the bits of information a character, by how often each comes."""
+    shares = (count / len(text) for count in Counter(text).values())
+    return -sum(share * math.log2(share) for share in shares)
+
+
+def _is_text(text: str) -> bool:
+    """Whether it is base64 of a text, such as a user's name and password."""
+    padded = text.rstrip("=").translate(str.maketrans("-_", "+/"))
+    padded += "=" * (-len(padded) % 4)
+    try:
+        return base64.b64decode(padded, validate=True).decode("ascii").isprintable()
+    except (binascii.Error, ValueError):
+        return False

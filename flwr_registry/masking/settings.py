@@ -1,0 +1,94 @@
+"""Settings as they are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Any, Literal, get_args
+
+from flwr_registry.masking.secret_names import is_secret_name
+from flwr_registry.masking.secret_texts import MASK, masked_text
+
+__all__ = ["MASK", "RecordConfig", "masked_settings", "recorded_settings"]
+
+RecordConfig = Literal["none", "names", "masked"]
+"""How much of a configuration is recorded."""
+
+_MAX_DEPTH = 40
+
+
+def recorded_settings(
+    settings: Mapping[str, Any], record: RecordConfig
+) -> dict[str, Any]:
+    """Return what is recorded of settings.
+
+    Parameters
+    ----------
+    record : {"none", "names", "masked"}
+        Nothing, their names with ``***`` for each value, or their values without
+        secrets.
+
+    Raises
+    ------
+    ValueError
+        For any other choice.
+    """
+    if record not in get_args(RecordConfig):
+        raise ValueError(f"record is 'none', 'names' or 'masked', not {record!r}")
+    if record == "none":
+        return {}
+    masked = masked_settings(settings)
+    return masked if record == "masked" else _names_of(masked)
+
+
+def masked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without secrets; never fails, and masks nothing twice.
+
+    A value goes by its name or by its text. Numbers, truth values and texts of words
+    stay as they are.
+    """
+    return _masked_mapping(settings, 0)
+
+
+def _masked_mapping(settings: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    return {
+        masked_text(_text_of(name)): _masked(_text_of(name), value, depth)
+        for name, value in settings.items()
+    }
+
+
+def _masked(name: str, value: Any, depth: int) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if is_secret_name(name, value) or depth > _MAX_DEPTH:
+        return MASK
+    return _masked_value(name, value, depth)
+
+
+def _masked_value(name: str, value: Any, depth: int) -> Any:
+    match value:
+        case int() | float():
+            return value
+        case str():
+            return masked_text(value)
+        case Mapping():
+            return _masked_mapping(value, depth + 1)
+        case list() | tuple() | Set():
+            items = [_masked(name, each, depth + 1) for each in value]
+            return tuple(items) if isinstance(value, tuple) else items
+    text = _text_of(value)
+    masked = masked_text(text)
+    return value if masked == text else masked
+
+
+def _text_of(value: Any) -> str:
+    try:
+        return value if isinstance(value, str) else str(value)
+    except Exception:
+        return MASK
+
+
+def _names_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _names_of(value) if isinstance(value, Mapping) else MASK
+        for name, value in settings.items()
+    }
