@@ -21,6 +21,7 @@ from flwr_registry.cli.application import (
     print_rich,
 )
 from flwr_registry.cli.rendering import add_row, table_of
+from flwr_registry.file_modes import create_file
 
 __all__ = ["audit_app"]
 
@@ -93,6 +94,10 @@ def export(
         if path.exists():
             typer.secho(f"Error: {path} is there already", fg="red", err=True)
             raise typer.Exit(1)
-        with path.open("x", encoding="utf-8") as file:
+        with open(path, "x", encoding="utf-8", opener=_create) as file:
             written = opened.export_audit(file)
         typer.echo(f"{written} entries in {path}", err=True)
+
+
+def _create(path: str, flags: int) -> int:
+    return create_file(Path(path), flags)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from flwr_registry.file_modes import create_file, make_folder
 from flwr_registry.records import StoredObject
 from flwr_registry.storage.fsspec_storage import (
     FsspecStorageBackend,
@@ -54,7 +55,8 @@ class LocalStorageBackend(FsspecStorageBackend):
 
     A save writes a temporary file in the target's own folder, flushes it to the disk,
     renames it, and flushes every folder that changed: without the flushes a power loss
-    takes files that were acknowledged.
+    takes files that were acknowledged. Files and folders are made for their owner
+    alone, unless ``FLWR_REGISTRY_UMASK`` says otherwise.
 
     Parameters
     ----------
@@ -178,7 +180,7 @@ def _link(made: Path, path: Path) -> None:
         if error.errno not in _NO_LINKS:
             raise
         # A file system without links: whoever makes the name first may fill it.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        os.close(create_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         os.replace(made, path)
 
 
@@ -233,9 +235,9 @@ def _create(path: Path) -> int:
         # Another process may remove the folder while it is still empty.
         with suppress(FileNotFoundError):
             _make_folder(path.parent)
-            return os.open(path, flags, 0o666)
+            return create_file(path, flags)
     _make_folder(path.parent)
-    return os.open(path, flags, 0o666)
+    return create_file(path, flags)
 
 
 def _make_folder(folder: Path) -> None:
@@ -244,7 +246,7 @@ def _make_folder(folder: Path) -> None:
         missing.append(folder)
         folder = folder.parent
     for made in reversed(missing):
-        made.mkdir(exist_ok=True)
+        make_folder(made)
         _flush_folder(made.parent)
 
 

@@ -15,6 +15,7 @@ from flwr_registry.errors import (
     DatabaseNotFoundError,
     SchemaVersionError,
 )
+from flwr_registry.file_modes import create_file, make_folder
 from flwr_registry.registry.database.database import Database
 from flwr_registry.registry.database.engines import is_postgresql
 from flwr_registry.registry.database.locations import resolve_places
@@ -148,8 +149,11 @@ def _make_file(database: Database) -> None:
     if database.file is None:
         return
     try:
-        database.file.parent.mkdir(parents=True, exist_ok=True)
-        database.file.open("ab").close()
+        for folder in reversed([database.file, *database.file.parents][1:]):
+            if not folder.exists():
+                make_folder(folder)
+        # SQLite makes its journals with the access that the database has.
+        os.close(create_file(database.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
     except OSError as error:
         raise DatabaseError(
             f"the database {database.place} cannot be created ({error.strerror}): "

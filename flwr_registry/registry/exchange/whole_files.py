@@ -6,10 +6,11 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from flwr_registry.errors import ExportError
+from flwr_registry.file_modes import let_read, make_folder
 
 __all__ = ["check_free", "whole_file", "whole_folder"]
 
@@ -31,15 +32,17 @@ def check_free(path: Path, *, overwrite: bool) -> None:
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to; it becomes `path` when the block ends well."""
-    temporary = _temporary_name(path)
+    # In a folder of its own, nobody else can read it before its access is set.
+    folder = _private_folder(path)
+    temporary = folder / path.name
     try:
         yield temporary
+        let_read(temporary)
         _flush(temporary)
         os.replace(temporary, path)
         _flush(path.parent)
     finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -48,11 +51,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     Where a folder is already, its files of the same names are replaced one by one.
     """
-    temporary = _temporary_name(path)
-    temporary.mkdir()
+    private = _private_folder(path)
+    temporary = private / path.name
     try:
+        make_folder(temporary)
         yield temporary
         for file in temporary.iterdir():
+            let_read(file)
             _flush(file)
         _flush(temporary)
         if path.exists():
@@ -63,11 +68,13 @@ def whole_folder(path: Path) -> Iterator[Path]:
             os.rename(temporary, path)
         _flush(path.parent)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(private, ignore_errors=True)
 
 
-def _temporary_name(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+def _private_folder(path: Path) -> Path:
+    folder = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    folder.mkdir(0o700)
+    return folder
 
 
 def _flush(path: Path) -> None:
