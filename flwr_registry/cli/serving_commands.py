@@ -31,6 +31,23 @@ Predict = Annotated[
         metavar="MODULE:FUNCTION", help="predict(weights, inputs), without torch."
     ),
 ]
+MaxBody = Annotated[int, typer.Option(help="Longer requests are refused.")]
+MaxOpenBody = Annotated[
+    int, typer.Option(help="Of all requests under way; those beyond get 503.")
+]
+MaxValues = Annotated[int, typer.Option(help="Values in the JSON of a request.")]
+MaxRows = Annotated[int, typer.Option(help="Examples in a request.")]
+MaxAnswer = Annotated[int, typer.Option(help="Longer answers are not given.")]
+MaxConnections = Annotated[
+    int, typer.Option(help="Open at once; beyond, the one idle longest is closed.")
+]
+Timeout = Annotated[float, typer.Option(help="From a complete request to its answer.")]
+Transfer = Annotated[
+    float, typer.Option(help="For a head, a body or an answer to arrive.")
+]
+Idle = Annotated[
+    float, typer.Option(help="How long a connection may be open without a request.")
+]
 
 
 @app.command()
@@ -58,9 +75,15 @@ def serve(
     poll_seconds: Annotated[
         float, typer.Option(help="How often to look for another version.")
     ] = 1.0,
-    max_body_bytes: Annotated[
-        int, typer.Option(help="Longer requests are refused.")
-    ] = 16 * 1024 * 1024,
+    max_body_bytes: MaxBody = 16 * 1024 * 1024,
+    max_open_body_bytes: MaxOpenBody = 128 * 1024 * 1024,
+    max_values: MaxValues = 1_000_000,
+    max_rows: MaxRows = 100_000,
+    max_answer_bytes: MaxAnswer = 64 * 1024 * 1024,
+    max_connections: MaxConnections = 400,
+    timeout_seconds: Timeout = 30.0,
+    transfer_seconds: Transfer = 30.0,
+    idle_seconds: Idle = 5.0,
     registry: RegistryPlace = None,
     storage: StoragePlace = None,
 ) -> None:
@@ -81,6 +104,14 @@ def serve(
             insecure=insecure,
             poll_seconds=poll_seconds,
             max_body_bytes=max_body_bytes,
+            max_open_body_bytes=max_open_body_bytes,
+            max_values=max_values,
+            max_rows=max_rows,
+            max_answer_bytes=max_answer_bytes,
+            max_connections=max_connections,
+            timeout_seconds=timeout_seconds,
+            transfer_seconds=transfer_seconds,
+            idle_seconds=idle_seconds,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error

@@ -17,12 +17,13 @@ _ERROR_SCHEMA = {
 _MEANINGS = {
     400: "The request makes no sense.",
     401: "The token is missing or wrong.",
-    403: "The server is called by a foreign name.",
     404: "Another model or version is served.",
-    413: "The request is too long.",
+    408: "The request did not arrive in time.",
+    413: "The request, or its answer, is too long.",
     415: "The content is neither JSON nor raw tensors.",
+    421: "The server is called by a foreign name.",
     422: "The model cannot predict for these inputs.",
-    503: "Nothing is served, or too many requests wait.",
+    503: "Nothing is served, or too much waits: Retry-After says for how long.",
     504: "The prediction took too long.",
 }
 

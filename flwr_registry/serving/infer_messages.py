@@ -25,13 +25,17 @@ from flwr_registry.serving.input_schema import (
     TensorSchema,
     datatype_of,
 )
+from flwr_registry.serving.json_messages import (
+    MessageLimits,
+    array_text,
+    json_object,
+    whole_number,
+)
 
 __all__ = [
     "JSON_LENGTH_HEADER",
     "InferRequest",
     "infer_answer",
-    "json_object",
-    "json_values",
     "read_infer_request",
     "version_facts",
 ]
@@ -39,6 +43,10 @@ __all__ = [
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 
 _TEXT = "BYTES"
+_DEFAULT_LIMITS = MessageLimits()
+# Of numpy before version 2.
+_MAX_AXES = 32
+_MAX_LENGTH = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +71,30 @@ class InferRequest:
     raw: bool = False
 
 
-def read_infer_request(body: bytes, json_length: int | None = None) -> InferRequest:
+def read_infer_request(
+    body: bytes,
+    json_length: int | None = None,
+    limits: MessageLimits = _DEFAULT_LIMITS,
+) -> InferRequest:
     """Read a request.
 
     Parameters
     ----------
     json_length : int, optional
         Bytes of the JSON at the beginning; the rest are raw tensors.
+    limits : MessageLimits, optional
+        How much it may ask for.
 
     Raises
     ------
     InvalidInputError
         Naming what is wrong.
+    TooLongError
+        For more than the limits allow.
     """
     if json_length is not None and not 0 <= json_length <= len(body):
         raise InvalidInputError(f"{JSON_LENGTH_HEADER} exceeds the body")
-    document = json_object(body[:json_length])
+    document = json_object(body[:json_length], limits.max_values)
     raw = memoryview(body)[len(body) if json_length is None else json_length :]
     given = document.get("inputs")
     if not isinstance(given, list) or not given:
@@ -92,6 +108,7 @@ def read_infer_request(body: bytes, json_length: int | None = None) -> InferRequ
         inputs[schema.name] = array
     if raw:
         raise InvalidInputError(f"{len(raw)} bytes follow that belong to no input")
+    limits.check_rows(inputs)
     name = document.get("id", "")
     if not isinstance(name, str):
         raise InvalidInputError("the id of the request is no text")
@@ -100,7 +117,10 @@ def read_infer_request(body: bytes, json_length: int | None = None) -> InferRequ
 
 
 def infer_answer(
-    request: InferRequest, version: ModelVersion, outputs: NamedArrays
+    request: InferRequest,
+    version: ModelVersion,
+    outputs: NamedArrays,
+    limits: MessageLimits = _DEFAULT_LIMITS,
 ) -> tuple[bytes, dict[str, str]]:
     """Write an answer; return its bytes and headers.
 
@@ -108,9 +128,13 @@ def infer_answer(
     ------
     InvalidInputError
         For an output that the model does not have, or that JSON cannot hold.
+    TooLongError
+        For more than the limits allow.
     """
+    chosen = _chosen(request, outputs)
+    limits.check_arrays({name: outputs[name] for name in chosen})
     described, raw = [], []
-    for name, as_bytes in _chosen(request, outputs).items():
+    for name, as_bytes in chosen.items():
         array = outputs[name]
         one: dict[str, Any] = {
             "name": name,
@@ -118,17 +142,19 @@ def infer_answer(
             "shape": list(array.shape),
         }
         if as_bytes and one["datatype"] != _TEXT:
-            data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-            one["parameters"] = {"binary_data_size": len(data)}
-            raw.append(data)
+            content = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            raw.append(content.tobytes())
+            one["parameters"] = {"binary_data_size": content.nbytes}
+            described.append(_compact(one))
         else:
-            one["data"] = json_values(name, array.ravel())
-        described.append(one)
+            data = array_text(name, array.ravel())
+            described.append(f'{_compact(one)[:-1]},"data":{data}}}')
     facts = version_facts(version)
     digest = {"digest": facts.pop("digest")}
     identity = {"id": request.id} if request.id else {}
-    answer = {**facts, **identity, "parameters": digest, "outputs": described}
-    text = json.dumps(answer, separators=(",", ":")).encode()
+    opening = _compact({**facts, **identity, "parameters": digest})[:-1]
+    text = f'{opening},"outputs":[{",".join(described)}]}}'.encode()
+    limits.check_answer(len(text) + sum(map(len, raw)))
     if not raw:
         return text, {"Content-Type": "application/json"}
     headers = {
@@ -147,43 +173,6 @@ def version_facts(version: ModelVersion) -> dict[str, Any]:
     }
 
 
-def json_values(name: str, array: NDArray[Any]) -> Any:
-    """Return an output as lists.
-
-    Raises
-    ------
-    InvalidInputError
-        When it has values that are no JSON.
-    """
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise InvalidInputError(
-            f"output {name!r} has values that are NaN or infinite, which JSON cannot "
-            "hold: ask for it as binary data"
-        )
-    return array.astype(str).tolist() if array.dtype.kind == "S" else array.tolist()
-
-
-def json_object(text: bytes) -> dict[str, Any]:
-    """Parse a JSON object.
-
-    Raises
-    ------
-    InvalidInputError
-        For anything else.
-    """
-    try:
-        document = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInputError("the body is no sound JSON") from error
-    if not isinstance(document, dict):
-        raise InvalidInputError("the body is no JSON object")
-    return document
-
-
-def _refuse_constant(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
-
-
 def _tensor_of(described: Any) -> TensorSchema:
     match described:
         case {"name": str(name), "datatype": str(datatype), "shape": list(shape)}:
@@ -196,8 +185,11 @@ def _tensor_of(described: Any) -> TensorSchema:
             f"input {name!r} has datatype {datatype[:20]!r}: served are "
             f"{', '.join(DATATYPES)}"
         )
-    if not all(type(length) is int and length >= 0 for length in shape):
-        raise InvalidInputError(f"the shape of input {name!r} is no list of lengths")
+    if len(shape) > _MAX_AXES:
+        raise InvalidInputError(f"input {name!r} has an impossible shape")
+    for length in shape:
+        what = f"the shape of input {name!r} is no list of lengths: one of them"
+        whole_number(length, what, _MAX_LENGTH)
     return TensorSchema(name, DATATYPES[datatype], tuple(shape))
 
 
@@ -215,6 +207,7 @@ def _values_of(
                 f"{list(schema.shape)} needs {needed}"
             )
     else:
+        size = whole_number(size, "binary_data_size", _MAX_LENGTH)
         if size != needed * schema.dtype.itemsize or size > len(raw):
             raise InvalidInputError(
                 f"input {schema.name!r} has not the {needed * schema.dtype.itemsize} "
@@ -259,6 +252,10 @@ def _asked_outputs(document: Mapping[str, Any], wants_raw: bool) -> dict[str, bo
             raise InvalidInputError("each output has a name")
         found[each["name"]] = _parameters(each).get("binary_data", wants_raw) is True
     return found
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _chosen(request: InferRequest, outputs: NamedArrays) -> Mapping[str, bool]:

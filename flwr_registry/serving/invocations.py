@@ -5,24 +5,31 @@ https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally (``/invocation
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from flwr_registry.errors import InvalidInputError
 from flwr_registry.records import ModelVersion
-from flwr_registry.serving.infer_messages import (
-    json_object,
-    json_values,
-    version_facts,
-)
+from flwr_registry.serving.infer_messages import version_facts
 from flwr_registry.serving.input_schema import InputSchema, NamedArrays, named_inputs
+from flwr_registry.serving.json_messages import (
+    MessageLimits,
+    array_text,
+    json_object,
+)
 
 __all__ = ["invocations_answer", "read_invocations"]
 
+_DEFAULT_LIMITS = MessageLimits()
 _KEYS = ("inputs", "instances", "dataframe_split", "dataframe_records")
 
 
-def read_invocations(body: bytes, schema: InputSchema | None) -> NamedArrays:
+def read_invocations(
+    body: bytes,
+    schema: InputSchema | None,
+    limits: MessageLimits = _DEFAULT_LIMITS,
+) -> NamedArrays:
     """Read the inputs of a request.
 
     Parameters
@@ -36,20 +43,40 @@ def read_invocations(body: bytes, schema: InputSchema | None) -> NamedArrays:
     ------
     InvalidInputError
         For anything else.
+    TooLongError
+        For more than the limits allow.
     """
-    document = json_object(body)
+    document = json_object(body, limits.max_values)
     given = [key for key in _KEYS if key in document]
     if len(given) != 1:
         raise InvalidInputError(f"the request has one of {', '.join(_KEYS)}")
-    return named_inputs(_values(given[0], document[given[0]]), schema)
+    inputs = named_inputs(_values(given[0], document[given[0]]), schema)
+    limits.check_rows(inputs)
+    return inputs
 
 
-def invocations_answer(version: ModelVersion, outputs: NamedArrays) -> dict[str, Any]:
-    """Return the outputs as nested lists, and the version that made them."""
-    lists = {name: json_values(name, each) for name, each in outputs.items()}
-    alone = len(lists) == 1
-    predictions = next(iter(lists.values())) if alone else lists
-    return {"predictions": predictions, **version_facts(version)}
+def invocations_answer(
+    version: ModelVersion,
+    outputs: NamedArrays,
+    limits: MessageLimits = _DEFAULT_LIMITS,
+) -> bytes:
+    """Write the outputs as nested lists, and the version that made them.
+
+    Raises
+    ------
+    InvalidInputError
+        For an output that JSON cannot hold.
+    TooLongError
+        For more than the limits allow.
+    """
+    limits.check_arrays(outputs)
+    lists = {name: array_text(name, each) for name, each in outputs.items()}
+    named = ",".join(f"{json.dumps(name)}:{text}" for name, text in lists.items())
+    predictions = next(iter(lists.values())) if len(lists) == 1 else f"{{{named}}}"
+    facts = json.dumps(version_facts(version), separators=(",", ":"))
+    answer = f'{{"predictions":{predictions},{facts[1:]}'.encode()
+    limits.check_answer(len(answer))
+    return answer
 
 
 def _values(key: str, given: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import socket
 from collections.abc import Callable
 
@@ -11,6 +12,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from flwr_registry.registry import ModelRegistry
+from flwr_registry.serving.bounded_connections import (
+    OpenConnections,
+    free_descriptors,
+)
 from flwr_registry.serving.predictor import Predictor
 from flwr_registry.serving.served_model import ServedModel
 from flwr_registry.serving.server_options import ServerOptions
@@ -19,6 +24,7 @@ from flwr_registry.serving.server_routes import make_app
 __all__ = ["ModelServer"]
 
 _LOGGER = logging.getLogger("flwr_registry")
+_MAX_BACKLOG = 128
 
 
 class ModelServer:
@@ -62,6 +68,8 @@ class ModelServer:
 
     def server(self) -> uvicorn.Server:
         """Return a server to run, in this thread or in another."""
+        bound = _max_connections(self.options.max_connections)
+        connections = OpenConnections(self.options, bound)
         return _AnnouncingServer(
             uvicorn.Config(
                 self.app,
@@ -71,6 +79,10 @@ class ModelServer:
                 access_log=False,
                 server_header=False,
                 ws="none",
+                http=connections.protocol,  # type: ignore[arg-type]
+                # So many are taken at once before any can be sent away.
+                backlog=min(_MAX_BACKLOG, max(1, bound // 2)),
+                timeout_keep_alive=math.ceil(self.options.idle_seconds),
                 timeout_graceful_shutdown=max(1, round(self.options.shutdown_seconds)),
             )
         )
@@ -106,3 +118,18 @@ class _AnnouncingServer(uvicorn.Server):
                 shown,
                 port,
             )
+
+
+def _max_connections(wanted: int) -> int:
+    """Return how many connections leave files for the registry to open."""
+    free = free_descriptors()
+    if free is None or wanted <= free // 2:
+        return wanted
+    _LOGGER.warning(
+        "registry: the system lets this process open %d more files, so at most %d "
+        "connections are taken, not %d: raise 'ulimit -n'",
+        free,
+        max(1, free // 2),
+        wanted,
+    )
+    return max(1, free // 2)

@@ -8,11 +8,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flwr_registry.serving.server_metrics import ServerMetrics
 
-__all__ = ["RequestCounter"]
+__all__ = ["CLIENT_GONE", "RequestCounter"]
 
 # Paths that nobody serves are the caller's invention, and without number.
 _UNKNOWN_ROUTE = "unknown"
-_NO_ANSWER = 499
+
+CLIENT_GONE = 499
+"""Status, in the counters alone, of a request whose client did not wait."""
 
 
 class RequestCounter:
@@ -36,7 +38,7 @@ class RequestCounter:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        status = _NO_ANSWER
+        status = CLIENT_GONE
 
         async def noting_send(message: Message) -> None:
             nonlocal status

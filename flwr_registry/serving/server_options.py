@@ -5,8 +5,11 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, fields
 
+from flwr_registry.serving.json_messages import MessageLimits
+
 __all__ = ["ServerOptions"]
 
+_MESSAGES = MessageLimits()
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -24,6 +27,17 @@ class ServerOptions:
         Listen on an address that others reach, without a token.
     max_body_bytes : int
         Longer requests are refused.
+    max_open_body_bytes : int
+        Bodies of all requests that are not answered yet; those beyond get status 503.
+    max_values : int
+        Values in the JSON of a request.
+    max_rows : int
+        Examples in a request.
+    max_answer_bytes : int
+        A request whose answer would be longer is refused.
+    max_connections : int
+        That are open at once. Where the system allows few open files it is less, so
+        that at least half of them are left for the registry.
     max_queued : int
         Requests that may wait for the model; those beyond get status 503.
     max_batch_rows : int
@@ -31,7 +45,12 @@ class ServerOptions:
     max_delay_seconds : float
         How long a batch waits for more requests.
     timeout_seconds : float
-        From the first byte of a request to its answer.
+        From a complete request to its answer.
+    transfer_seconds : float
+        How long a head, a body or an answer may be under way; later requests get
+        status 408.
+    idle_seconds : float
+        How long a connection may be open without a request.
     shutdown_seconds : float
         How long requests under way may take when the server is told to end.
     poll_seconds : float
@@ -49,10 +68,17 @@ class ServerOptions:
     token: str = ""
     insecure: bool = False
     max_body_bytes: int = 16 * 1024 * 1024
+    max_open_body_bytes: int = 128 * 1024 * 1024
+    max_values: int = _MESSAGES.max_values
+    max_rows: int = _MESSAGES.max_rows
+    max_answer_bytes: int = _MESSAGES.max_answer_bytes
+    max_connections: int = 400
     max_queued: int = 256
     max_batch_rows: int = 256
     max_delay_seconds: float = 0.002
     timeout_seconds: float = 30.0
+    transfer_seconds: float = 30.0
+    idle_seconds: float = 5.0
     shutdown_seconds: float = 10.0
     poll_seconds: float = 1.0
 
@@ -63,6 +89,11 @@ class ServerOptions:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             if is_number and value < lowest:
                 raise ValueError(f"{each.name} is too small: {value}")
+        if self.max_open_body_bytes < self.max_body_bytes:
+            raise ValueError(
+                f"max_open_body_bytes ({self.max_open_body_bytes}) is less than "
+                f"max_body_bytes ({self.max_body_bytes}): one request would never fit"
+            )
         if self.token and not self.token.isascii():
             raise ValueError("a token is ASCII text")
         if not (self.is_local or self.token or self.insecure):
@@ -70,6 +101,15 @@ class ServerOptions:
                 f"{self.host} is reached by others: give a token (--token, or "
                 "FLWR_REGISTRY_TOKEN), or say --insecure to let anybody ask"
             )
+
+    @property
+    def message_limits(self) -> MessageLimits:
+        """How much one request may ask for."""
+        return MessageLimits(
+            max_values=self.max_values,
+            max_rows=self.max_rows,
+            max_answer_bytes=self.max_answer_bytes,
+        )
 
     @property
     def is_local(self) -> bool:

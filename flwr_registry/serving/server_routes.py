@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.requests import ClientDisconnect
 
 import flwr_registry
 from flwr_registry.errors import InvalidInputError, PredictionError
@@ -24,22 +26,27 @@ from flwr_registry.serving.infer_messages import (
     read_infer_request,
     version_facts,
 )
+from flwr_registry.serving.input_schema import NamedArrays
 from flwr_registry.serving.invocations import invocations_answer, read_invocations
-from flwr_registry.serving.micro_batcher import (
-    NotServingError,
-    QueueFullError,
-)
+from flwr_registry.serving.json_messages import TooLongError
+from flwr_registry.serving.micro_batcher import NotServingError, QueueFullError
 from flwr_registry.serving.request_bodies import (
-    body_of,
+    OpenBodies,
     json_length_of,
     require_content_type,
 )
-from flwr_registry.serving.request_counter import RequestCounter
+from flwr_registry.serving.request_counter import CLIENT_GONE, RequestCounter
 from flwr_registry.serving.served_model import ServedModel
 
 __all__ = ["make_app"]
 
 _LOGGER = logging.getLogger("flwr_registry")
+
+# Handing over to a thread takes longer than reading so little.
+_MAX_PROMPT_BYTES = 64 * 1024
+
+_Arguments = ParamSpec("_Arguments")
+_Made = TypeVar("_Made")
 
 
 def make_app(model: ServedModel) -> FastAPI:
@@ -50,16 +57,23 @@ def make_app(model: ServedModel) -> FastAPI:
         lifespan=lambda _: model.alive(),
         docs_url=None,
         redoc_url=None,
+        openapi_url=None,
     )
     access = Access(model.options)
+    guarded = access.dependencies
     app.include_router(_health_routes(model, access))
-    guarded = [Depends(access)]
     app.include_router(_model_routes(model), dependencies=guarded)
     app.include_router(_prediction_routes(model), dependencies=guarded)
+
+    @app.get("/openapi.json", include_in_schema=False, dependencies=guarded)
+    async def description() -> dict[str, Any]:
+        return app.openapi()
+
     app.exception_handler(AnyHTTPException)(_refused)
     app.exception_handler(PredictionError)(_not_predicted)
     app.exception_handler(Exception)(_failed)
     app.exception_handler(TimeoutError)(_too_late)
+    app.exception_handler(ClientDisconnect)(_gone)
     app.add_middleware(RequestCounter, metrics=model.metrics)
     return app
 
@@ -81,7 +95,7 @@ def _health_routes(model: ServedModel, access: Access) -> APIRouter:
         response.status_code = 503 if current is None else 200
         state = "degraded" if problem else "ready"
         answer = {"ready": current is not None, "state": state}
-        if not access.allows(request):
+        if not await access.allows(request):
             return answer
         served = {} if current is None else version_facts(current.version)
         return answer | served | ({"error": problem} if problem else {})
@@ -136,6 +150,9 @@ def _prediction_routes(model: ServedModel) -> APIRouter:
     """Return what predicts."""
     kinds = [Depends(require_content_type)]
     routes = APIRouter(dependencies=kinds, responses=ERRORS)
+    bodies = OpenBodies(model.options)
+    limits = model.options.message_limits
+    timeout_seconds = model.options.timeout_seconds
 
     @routes.post("/v2/models/{name}/infer", openapi_extra=INFER_REQUEST)
     @routes.post(
@@ -146,31 +163,46 @@ def _prediction_routes(model: ServedModel) -> APIRouter:
     ) -> Response:
         """Predict."""
         model.served(name, version)
-        async with _within(model.options.timeout_seconds):
-            body = await body_of(request, model.options.max_body_bytes)
-            asked = read_infer_request(
-                body, json_length_of(request, JSON_LENGTH_HEADER)
-            )
+        length = json_length_of(request, JSON_LENGTH_HEADER)
+        async with bodies.of(request) as body, asyncio.timeout(timeout_seconds):
+            asked = await _aside(len(body), read_infer_request, body, length, limits)
             made = await model.predict(asked.inputs, version)
-        content, headers = infer_answer(asked, made.predictor.version, made.outputs)
+            answered_by, outputs = made.predictor.version, made.outputs
+            content, headers = await _aside(
+                _size_bytes(outputs), infer_answer, asked, answered_by, outputs, limits
+            )
         return Response(content, headers=headers)
 
     @routes.post("/invocations", openapi_extra=INVOCATIONS_REQUEST)
     async def invocations(request: Request) -> Response:
         """Predict, in the words of MLflow."""
-        async with _within(model.options.timeout_seconds):
-            body = await body_of(request, model.options.max_body_bytes)
-            current = model.served(model.name, None)
-            inputs = read_invocations(body, current.schema)
+        schema = model.served(model.name, None).schema
+        async with bodies.of(request) as body, asyncio.timeout(timeout_seconds):
+            inputs = await _aside(len(body), read_invocations, body, schema, limits)
             made = await model.predict(inputs, None)
-        answer = invocations_answer(made.predictor.version, made.outputs)
-        return JSONResponse(answer)
+            answered_by, outputs = made.predictor.version, made.outputs
+            content = await _aside(
+                _size_bytes(outputs), invocations_answer, answered_by, outputs, limits
+            )
+        return Response(content, media_type="application/json")
 
     return routes
 
 
-def _within(timeout_seconds: float) -> asyncio.Timeout:
-    return asyncio.timeout(timeout_seconds)
+async def _aside(
+    size_bytes: int,
+    function: Callable[_Arguments, _Made],
+    *arguments: _Arguments.args,
+    **named: _Arguments.kwargs,
+) -> _Made:
+    """Call a function, in a thread if it has to do with more than a few bytes."""
+    if size_bytes <= _MAX_PROMPT_BYTES:
+        return function(*arguments, **named)
+    return await asyncio.to_thread(function, *arguments, **named)
+
+
+def _size_bytes(outputs: NamedArrays) -> int:
+    return sum(each.nbytes for each in outputs.values())
 
 
 async def _refused(_: Request, error: Exception) -> Response:
@@ -180,6 +212,8 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _not_predicted(_: Request, error: Exception) -> Response:
     match error:
+        case TooLongError():
+            return _error(413, str(error))
         case InvalidInputError():
             return _error(400, str(error))
         case QueueFullError():
@@ -189,6 +223,11 @@ async def _not_predicted(_: Request, error: Exception) -> Response:
     # What a model says of itself may name paths and data of the server.
     _LOGGER.warning("registry: %s", error)
     return _error(422, "the model cannot predict for these inputs; the log says why")
+
+
+async def _gone(_: Request, _error_: Exception) -> Response:
+    # Nobody reads this; it is counted.
+    return _error(CLIENT_GONE, "the client went away")
 
 
 async def _too_late(_: Request, _error_: Exception) -> Response:

@@ -1,11 +1,13 @@
 """The command that serves, as its own process."""
 
+import inspect
 import os
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import fields
 
 import httpx
 import numpy as np
@@ -14,6 +16,8 @@ from typer.testing import CliRunner
 
 from flwr_registry import ModelRegistry
 from flwr_registry.cli import app
+from flwr_registry.cli.serving_commands import serve
+from flwr_registry.serving.server_options import ServerOptions
 
 MODULE = """
 def double(weights, inputs):
@@ -79,3 +83,13 @@ def test_what_cannot_be_served_is_told_before_anything_listens(
     told = CliRunner().invoke(app, ["serve", "--model", "digits", *places, *options])
     assert told.exit_code in (1, 2)
     assert problem in told.output
+
+
+def test_the_limits_of_the_command_are_those_of_the_server():
+    """The command says them without loading the server, so both have them."""
+    named = inspect.signature(serve).parameters
+    options = ServerOptions()
+    shared = [each.name for each in fields(options) if each.name in named]
+    assert {"max_open_body_bytes", "max_connections", "transfer_seconds"} < set(shared)
+    for name in shared:
+        assert named[name].default == getattr(options, name), name

@@ -92,7 +92,12 @@ def test_whatever_bytes_come_are_read_or_refused(body, length):
         ({"shape": [1], "data": [{}]}, "no numbers"),
         ({"shape": [1], "data": "text"}, "no numbers"),
         ({"shape": [2], "parameters": {"binary_data_size": 8}}, "has not the 8 bytes"),
+        ({"shape": [2], "parameters": {"binary_data_size": 8.0}}, "no whole number"),
+        ({"shape": [2], "parameters": {"binary_data_size": True}}, "no whole number"),
         ({"shape": [2], "parameters": []}, "parameters is no JSON object"),
+        ({"shape": [10**4000] * 2, "data": [1]}, "no whole number"),
+        ({"shape": [2**60] * 200, "data": [1]}, "impossible shape"),
+        ({"shape": [300_000_000, 0], "data": []}, "at most 100000 examples"),
     ],
 )
 def test_hostile_tensors_are_refused(change, problem):

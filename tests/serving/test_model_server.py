@@ -178,7 +178,7 @@ def test_a_token_guards_everything_but_the_probes(registry, add, serve):
 
 def test_a_foreign_name_is_refused_on_loopback(client):
     answer = client.post(INFER, json=REQUEST, headers={"Host": "evil.example"})
-    assert answer.status_code == 403
+    assert answer.status_code == 421
     assert client.get("/v2", headers={"Host": "localhost:1"}).is_success
 
 

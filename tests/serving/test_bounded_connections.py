@@ -1,0 +1,172 @@
+"""Silent, slow and endless connections, over real sockets."""
+
+import contextlib
+import json
+import os
+import resource
+import socket
+import time
+from functools import partial
+
+import httpx
+import numpy as np
+import pytest
+from serving.conftest import served
+from serving.networks import echo
+from serving.test_model_server import INFER, REQUEST, eventually
+
+from flwr_registry import Predictor
+from flwr_registry.serving.input_schema import InputSchema, TensorSchema
+
+HEAD = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\n"
+JSON = "Content-Type: application/json\r\n"
+
+
+@pytest.fixture
+def serving(registry, add, serve):
+    """Serve, and open sockets, which are closed before the server ends."""
+    registry.promote(add(1.5).reference)
+
+    @contextlib.contextmanager
+    def served_with(run=serve, **options):
+        with run(**options) as (address, made), contextlib.ExitStack() as stack:
+
+            def connect(text="", receive_bytes=None):
+                connection = stack.enter_context(socket.socket())
+                if receive_bytes:
+                    connection.setsockopt(
+                        socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes
+                    )
+                connection.settimeout(20)
+                connection.connect((httpx.URL(address).host, httpx.URL(address).port))
+                connection.sendall(text.encode())
+                return connection
+
+            client = stack.enter_context(httpx.Client(base_url=address))
+            yield connect, client, made
+
+    return served_with
+
+
+def answer_of(connection):
+    """Read until the server closes."""
+    text = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(65536):
+            text += piece
+    return text.decode()
+
+
+def dripped(connection, piece, seconds=0.02):
+    """Send a little again and again, until the server has enough; return its answer."""
+    with contextlib.suppress(ConnectionError):
+        for _ in range(500):
+            connection.sendall(piece)
+            time.sleep(seconds)
+    return answer_of(connection)
+
+
+def test_silent_connections_lock_nobody_out(serving):
+    with serving(max_connections=20, idle_seconds=60) as (connect, client, _):
+        silent = [connect() for _ in range(60)]
+        begun = [connect(HEAD) for _ in range(15)]
+        assert client.post(INFER, json=REQUEST).status_code == 200
+        # The oldest made room.
+        assert answer_of(silent[0]) == ""
+        more = [connect(HEAD) for _ in range(20)]
+        assert answer_of(begun[0]).startswith("HTTP/1.1 503 ")
+        assert len(more) == 20
+
+
+def test_bodies_that_never_come_lock_nobody_out(serving):
+    with serving(max_connections=3) as (connect, client, _):
+        for _ in range(10):
+            connect(HEAD + JSON + "Content-Length: 2\r\n\r\n")
+            assert client.post(INFER, json=REQUEST).is_success
+
+
+def test_a_silent_connection_is_closed(serving):
+    with serving(idle_seconds=0.1) as (connect, _, _made):
+        assert answer_of(connect()) == ""
+        kept = connect("GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answer_of(kept).endswith('{"live":true}')
+
+
+@pytest.mark.parametrize(
+    ("begun", "piece"),
+    [
+        (HEAD, b"X-A: b\r\n"),
+        (HEAD + JSON + "Content-Length: 9000\r\n\r\n", b" "),
+        (HEAD + JSON + "Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    ],
+    ids=["head", "body", "chunks"],
+)
+def test_a_request_that_drips_is_answered_408(serving, begun, piece):
+    with serving(transfer_seconds=0.3) as (connect, _, _made):
+        answer = dripped(connect(begun), piece)
+    assert answer.startswith("HTTP/1.1 408 ")
+    assert '"error":' in answer
+    assert "at most 0.3 s" in answer
+
+
+def test_an_endless_head_is_cut_off(serving):
+    with serving() as (connect, _, _made):
+        answer = dripped(connect(HEAD), b"X-A: " + b"b" * 1000 + b"\r\n", 0)
+    assert answer.startswith(("HTTP/1.1 431 ", "HTTP/1.1 400 ")) or not answer
+
+
+def test_an_answer_that_nobody_reads_is_dropped(serving, registry):
+    def load(reference):
+        return Predictor(
+            reference,
+            predict=echo,
+            registry=registry,
+            warm_up=False,
+            schema=InputSchema((TensorSchema("x", np.dtype(bool), (-1, -1)),)),
+        )
+
+    size = 2_000_000
+    tensor = {"name": "x", "datatype": "BOOL", "shape": [1, size]}
+    tensor["parameters"] = {"binary_data_size": size}
+    head = json.dumps({"inputs": [tensor]})
+    wanted = f"{HEAD}Inference-Header-Content-Length: {len(head)}\r\n"
+    wanted += f"Content-Length: {len(head) + size}\r\n\r\n{head}"
+    run = partial(served, registry, load)
+    with serving(run, transfer_seconds=0.3, idle_seconds=0.1) as (connect, _, made):
+        connection = connect(wanted, receive_bytes=4096)
+        connection.sendall(bytes(size))
+        eventually(lambda: 'status="200"' in made.model.exposed_metrics().decode())
+        time.sleep(0.8)
+        # "false," for each: what the system had taken already is all that comes.
+        assert len(answer_of(connection)) < 6 * size
+
+
+def test_a_client_that_goes_away_is_no_error_of_the_server(serving, caplog):
+    with serving() as (connect, _, made):
+        connect(HEAD + JSON + "Content-Length: 9000\r\n\r\n{").close()
+        eventually(lambda: 'status="499"' in made.model.exposed_metrics().decode())
+    assert "failed" not in caplog.text
+
+
+def test_connections_leave_files_for_the_registry(serving, registry, add, caplog):
+    """However many come, the database and the weights can be opened."""
+    made = add(2.5)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_now = len(os.listdir("/dev/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 100, limits[1]))
+    try:
+        with serving(idle_seconds=60) as (connect, client, _):
+            assert "raise 'ulimit -n'" in caplog.text
+            # The sockets of this side count too.
+            more = open_now + 100 + 200
+            resource.setrlimit(resource.RLIMIT_NOFILE, (more, limits[1]))
+            silent = [connect() for _ in range(200)]
+            registry.promote(made.reference)
+
+            def predicted():
+                return client.post(INFER, json=REQUEST).json()["model_version"]
+
+            eventually(lambda: predicted() == made.version)
+            assert len(silent) == 200
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
