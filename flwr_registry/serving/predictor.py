@@ -26,6 +26,7 @@ from flwr_registry.serving.runners import (
     booster_runner,
     function_runner,
     module_runner,
+    refuse_unsound,
 )
 from flwr_registry.validation import TensorReference
 from flwr_registry.weights import Weights
@@ -82,7 +83,8 @@ class Predictor:
     ModuleMismatchError
         When weights and module differ; the message lists how.
     PredictionError
-        For a version that failed validation or was withdrawn.
+        For a version that failed validation or was withdrawn, and for an XGBoost model
+        whose trees cannot be walked.
 
     Examples
     --------
@@ -112,6 +114,8 @@ class Predictor:
             self.version = opened.get(production_reference(reference))
             refuse_unfit(self.version)
             weights = opened.load(self.version.reference)
+        if weights.opaque:
+            refuse_unsound(weights, self.version.reference)
         config = self.version.metadata.model_config
         self.schema = schema if schema is not None else recorded_schema(config)
         self._max_batch_bytes = max_batch_bytes

@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 from flwr_registry.errors import ModuleMismatchError, PredictionError
 from flwr_registry.serving.input_schema import NamedArrays
 from flwr_registry.serving.module_factory import installed_torch
+from flwr_registry.validation import booster_errors, is_booster
 from flwr_registry.validation.checks import same_names, same_shapes
 from flwr_registry.weights import Architecture, Weights
 
-__all__ = ["Runner", "booster_runner", "function_runner", "module_runner"]
+__all__ = [
+    "Runner",
+    "booster_runner",
+    "function_runner",
+    "module_runner",
+    "refuse_unsound",
+]
 
 Runner = Callable[[NamedArrays], NamedArrays]
 
@@ -90,7 +97,15 @@ def booster_runner(weights: Weights) -> Runner:
     ------
     ImportError
         When xgboost is not installed.
+    PredictionError
+        When the model is of another kind.
     """
+    if not is_booster(weights):
+        # XGBoost would try to read whatever it is given.
+        raise PredictionError(
+            "the model is serialized, but none of XGBoost (JSON or UBJSON): give "
+            "predict=, a function of weights and inputs"
+        )
     try:
         import xgboost
     except ImportError as error:
@@ -106,6 +121,19 @@ def booster_runner(weights: Weights) -> Runner:
         return _named_outputs(booster.inplace_predict(features))
 
     return run
+
+
+def refuse_unsound(weights: Weights, reference: str) -> None:
+    """Let no serialized model be loaded that would end the process.
+
+    Raises
+    ------
+    PredictionError
+        Naming what is wrong with it.
+    """
+    errors = list(booster_errors(weights))
+    if errors:
+        raise PredictionError(f"{reference} is not loaded: {'; '.join(errors)}")
 
 
 def _named_as(weights: Weights, own: Weights) -> Weights:

@@ -1,5 +1,6 @@
 """Whether a model is fit to use."""
 
+from flwr_registry.validation.booster_content import booster_errors, is_booster
 from flwr_registry.validation.checks import (
     MetricRanges,
     checked_ranges,
@@ -18,6 +19,8 @@ __all__ = [
     "ModelValidator",
     "TensorReference",
     "UpdateMeter",
+    "booster_errors",
     "checked_ranges",
+    "is_booster",
     "metrics_in_range",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flwr_registry.errors import WeightsFormatError
+from flwr_registry.validation.booster_content import booster_errors
 from flwr_registry.validation.checks import (
     MetricRanges,
     checked_ranges,
@@ -54,8 +55,8 @@ class ModelValidator:
 
     Checked are the names, order, shapes and dtypes of the arrays against a reference,
     values that became NaN or infinite, the sanity of metrics, the number of nodes, and
-    whatever `check` adds. A serialized model, such as that of XGBoost, is not looked
-    into.
+    whatever `check` adds. Of a serialized model of XGBoost the trees are checked;
+    others are not looked into.
 
     Parameters
     ----------
@@ -157,7 +158,9 @@ class ModelValidator:
         yield from (same_dtypes if given else related_dtypes)(weights, expected)
 
     def _contents(self, candidate: Candidate) -> Iterator[str]:
-        if not candidate.weights.opaque:
+        if candidate.weights.opaque:
+            yield from booster_errors(candidate.weights, candidate.before)
+        else:
             yield from finite_values(candidate.weights, candidate.before)
         yield from enough_nodes(candidate.num_nodes, self.min_nodes)
         if self.check is not None:

@@ -1,5 +1,6 @@
 """Versions in use within a process."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -10,13 +11,14 @@ import torch
 from serving.conftest import CONFIG, FEATURES
 from serving.networks import Counts, Net, TwoInputs, constant_net, linear
 
-from flwr_registry import Predictor, described_model
+from flwr_registry import ModelRegistry, Predictor, described_model
 from flwr_registry.errors import (
     IntegrityError,
     InvalidInputError,
     ModuleMismatchError,
     NoProductionModelError,
     PredictionError,
+    ValidationError,
 )
 from flwr_registry.extras import how_to_install
 from flwr_registry.records import (
@@ -24,7 +26,9 @@ from flwr_registry.records import (
     RoundFacts,
     RunProvenance,
     VersionMetadata,
+    VersionStatus,
 )
+from flwr_registry.weights import Weights
 
 
 @pytest.fixture
@@ -193,6 +197,38 @@ def test_xgboost_predicts_with_its_own_loader(registry):
     registry.register(bytes(booster.save_raw("json")), model="trees")
     predictor = Predictor("trees@latest", registry=registry)
     np.testing.assert_array_equal(predictor.predict(features), booster.predict(matrix))
+
+
+def test_trees_that_lead_out_of_bounds_are_never_given_to_xgboost(registry, tmp_path):
+    tree = {
+        "id": 0,
+        "left_children": [2**31 - 1, -1, -1],
+        "right_children": [2, -1, -1],
+        "split_indices": [0, 0, 0],
+        "split_conditions": [0.5, 1.0, 2.0],
+    }
+    booster = {"model": {"trees": [tree]}, "name": "gbtree"}
+    content = json.dumps({"learner": {"gradient_booster": booster}}).encode()
+    with pytest.raises(ValidationError, match="left_children of node 0"):
+        registry.register(content, model="trees")
+    # As an earlier release recorded it, which did not look into the trees.
+    run = registry.start_run(RunProvenance("trial", "trees"))
+    made = registry.register(
+        content, model="trees", run=run, facts=RoundFacts(1, {}, [])
+    )
+    for options in ({}, {"predict": lambda weights, inputs: inputs}):
+        with pytest.raises(PredictionError, match="left_children of node 0"):
+            Predictor(made.reference, registry=registry, **options)
+    registry.export(made.reference, bundle := tmp_path / "trees.flwr", to="bundle")
+    with ModelRegistry(tmp_path / "other.db", tmp_path / "others") as other:
+        assert other.import_bundle(bundle).status is VersionStatus.FAILED
+
+
+def test_what_is_none_of_xgboost_is_not_given_to_it(registry):
+    content = Weights({"0": np.frombuffer(b"binf\0\0\0", np.uint8)}, opaque=True)
+    registry.register(content, model="trees")
+    with pytest.raises(PredictionError, match="give predict="):
+        Predictor("trees@latest", registry=registry)
 
 
 def test_threads_may_share_a_predictor(registry, net):
