@@ -26,9 +26,13 @@ from flwr_registry.cli.application import (
     print_rich,
 )
 from flwr_registry.cli.serving_commands import Factory, Predict
+from flwr_registry.errors import WeightsFormatError
 from flwr_registry.metric_direction import known_direction
 from flwr_registry.records import DriftFinding, RecordedDrift
 from flwr_registry.validation import DriftDetector
+from flwr_registry.weights import read_model_file
+
+_NPY = b"\x93NUMPY"
 
 
 @app.command()
@@ -122,9 +126,13 @@ def _detector(metrics: Sequence[str] | None, test: str) -> DriftDetector:
 
 def _examples(place: Path) -> Any:
     try:
-        found = np.load(place, allow_pickle=False)
-        return dict(found) if isinstance(found, np.lib.npyio.NpzFile) else found
-    except (OSError, ValueError) as error:
+        with place.open("rb") as file:
+            is_one_array = file.read(len(_NPY)) == _NPY
+        if is_one_array:
+            # Mapped, it cannot claim more than the file has.
+            return np.load(place, mmap_mode="r", allow_pickle=False)
+        return dict(read_model_file(place).weights)
+    except (OSError, ValueError, WeightsFormatError) as error:
         raise typer.BadParameter(
             f"{place} is no .npy or .npz file of numbers: {error}", param_hint="INPUTS"
         ) from error

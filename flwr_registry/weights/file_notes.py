@@ -28,6 +28,8 @@ LAYOUT, CAST_BACK, OPAQUE, FINGERPRINT = (
 )
 """Keys of the metadata."""
 
+_NUMBERS, _MAX_ITEM_BYTES = "biuf", 8
+
 
 def is_opaque(metadata: Mapping[str, str]) -> bool:
     """Tell by its metadata whether a file holds a serialized model, no tensors."""
@@ -40,11 +42,13 @@ def dtypes_before_widening(metadata: Mapping[str, str]) -> dict[str, str]:
     Raises
     ------
     WeightsFormatError
-        When what is noted is no dtype.
+        When what is noted is no dtype, or none of plain numbers.
     """
     cast_back = _json_mapping(metadata, CAST_BACK)
-    for dtype in cast_back.values():
-        checked_dtype(dtype)
+    for text in cast_back.values():
+        dtype = checked_dtype(text)
+        if dtype.kind not in _NUMBERS or dtype.itemsize > _MAX_ITEM_BYTES:
+            raise WeightsFormatError(f"{dtype} is no dtype that arithmetic widens")
     return cast_back
 
 
@@ -74,9 +78,10 @@ def checked_dtype(text: Any) -> np.dtype[Any]:
     """
     try:
         dtype = np.dtype(text) if isinstance(text, str) else None
-    except (TypeError, ValueError):
+    except Exception:
+        # Of a text from outside numpy's parsers raise errors of many kinds.
         dtype = None
-    if dtype is None or dtype.hasobject or dtype.names is not None:
+    if dtype is None or dtype.hasobject or dtype.names or dtype.subdtype:
         raise WeightsFormatError(f"{str(text)[:80]!r} is no dtype of an array")
     return dtype
 

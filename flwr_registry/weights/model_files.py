@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from flwr_registry.errors import WeightsFormatError
-from flwr_registry.extras import how_to_install
 from flwr_registry.storage import Content
 from flwr_registry.weights.named_arrays import Weights
+from flwr_registry.weights.npz_archives import check_entries, read_arrays
 from flwr_registry.weights.safetensors_file import SLICE_BYTES, decode, encode
 from flwr_registry.weights.safetensors_header import LENGTH_BYTES
+from flwr_registry.weights.torch_state_files import read_torch_file
 
 __all__ = ["ModelFile", "read_model_file"]
 
@@ -50,23 +51,24 @@ class ModelFile:
 def read_model_file(source: Source) -> ModelFile:
     """Read weights from bytes, or from the file at a path.
 
-    Nothing is ever unpickled: torch files are read with ``weights_only=True``, archives
-    without objects.
+    Nothing is ever unpickled: torch files are read with ``weights_only=True`` in a
+    process of their own, archives without objects. What a file makes is bounded by what
+    it has, see `check_growth`.
 
     Raises
     ------
     WeightsFormatError
-        For a file that is damaged, or of another kind.
+        For a file that is damaged, of another kind, or out of proportion.
     OSError
         When the file cannot be read.
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source).expanduser()
         try:
-            return _recognised(_mapped(path))
+            return _recognised(_mapped(path), path)
         except WeightsFormatError as error:
             raise WeightsFormatError(f"{path}: {error}") from error
-    return _recognised(memoryview(source))
+    return _recognised(memoryview(source), None)
 
 
 def _mapped(path: Path) -> memoryview:
@@ -76,10 +78,10 @@ def _mapped(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _recognised(data: memoryview) -> ModelFile:
+def _recognised(data: memoryview, path: Path | None) -> ModelFile:
     start = bytes(data[:16])
     if start.startswith(b"PK"):
-        weights = _from_archive(data)
+        weights = _from_archive(data, path)
     elif data[: len(_UBJSON)] == _UBJSON:
         weights = _opaque(data)
     elif start[:1] == b"{" and not _is_header_length(data):
@@ -87,7 +89,7 @@ def _recognised(data: memoryview) -> ModelFile:
     elif start[8:9] == b"{":
         return ModelFile(decode(data), _FileContent(data))
     elif start.startswith((b"\x80\x02", b"\x80\x04")):
-        weights = _from_torch(data)
+        weights = read_torch_file(data, path)
     else:
         raise WeightsFormatError(f"it is none of {_FORMS}")
     return ModelFile(weights, encode(weights))
@@ -138,46 +140,20 @@ def _file_of(data: memoryview) -> io.BufferedReader:
     return io.BufferedReader(_ViewReader(data))
 
 
-def _from_archive(data: memoryview) -> Weights:
+def _from_archive(data: memoryview, path: Path | None) -> Weights:
     """Read a zip: numpy's, or torch's."""
     try:
         with zipfile.ZipFile(_file_of(data)) as archive:
+            check_entries(archive, len(data))
             names = archive.namelist()
+            if not any(name.endswith("data.pkl") for name in names):
+                return Weights(read_arrays(archive))
+    except WeightsFormatError:
+        raise
     except Exception as error:
-        # A damaged directory gives errors of many kinds, not BadZipFile alone.
-        raise WeightsFormatError("it is a damaged archive") from error
-    if any(name.endswith("data.pkl") for name in names):
-        return _from_torch(data)
-    try:
-        with np.load(_file_of(data), allow_pickle=False) as arrays:
-            return Weights({name: arrays[name] for name in arrays.files})
-    except Exception as error:
-        # As do damaged entries: zlib's, numpy's and the tokenizer's own.
+        # Of damage come errors of many kinds: zlib's, numpy's, the tokenizer's.
         raise WeightsFormatError(f"it is no sound .npz archive: {error}") from error
-
-
-def _from_torch(data: memoryview) -> Weights:
-    try:
-        import torch
-    except ImportError as error:
-        raise WeightsFormatError(
-            f"it is a torch file, and torch is not installed: {how_to_install('torch')}"
-        ) from error
-    try:
-        loaded: Any = torch.load(_file_of(data), map_location="cpu", weights_only=True)
-    except Exception as error:
-        # torch raises whatever comes; nothing of a damaged or hostile file was run.
-        raise WeightsFormatError(
-            "torch refuses it with weights_only=True; save the state dict alone: "
-            "torch.save(model.state_dict(), path)"
-        ) from error
-    if not isinstance(loaded, dict) or not all(
-        torch.is_tensor(value) for value in loaded.values()
-    ):
-        raise WeightsFormatError(
-            "it holds no state dict of tensors: torch.save(model.state_dict(), path)"
-        )
-    return Weights.of(loaded)
+    return read_torch_file(data, path)
 
 
 def _from_json(data: memoryview) -> Weights:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from flwr_registry.errors import WeightsFormatError
 from flwr_registry.weights.architecture import Architecture
+from flwr_registry.weights.file_growth import is_possible_shape
 from flwr_registry.weights.file_notes import (
     CAST_BACK,
     FINGERPRINT,
@@ -179,16 +180,28 @@ def original_forms(
 
 
 def _form_of(entry: Entry, layout: Any) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    if not isinstance(layout, dict) or "shape" not in layout:
-        # Any other note is of byte and memory order, which the file does not have.
+    """Return dtype and shape of the stored bytes, which neither add nor drop any."""
+    if layout is None:
         return entry.dtype, entry.shape
-    dtype, shape = checked_dtype(layout.get("dtype", entry.dtype.str)), layout["shape"]
-    sound = isinstance(shape, list) and all(type(n) is int and n >= 0 for n in shape)
-    if not sound or prod(shape) * dtype.itemsize != entry.end - entry.begin:
-        raise WeightsFormatError(
-            f"the layout note of array {entry.name!r} does not fit its bytes"
-        )
-    return dtype, tuple(shape)
+    if not isinstance(layout, dict):
+        raise _unfit(entry)
+    noted = checked_dtype(layout.get("dtype", entry.dtype.str))
+    if "shape" not in layout:
+        if _little_endian(noted) != entry.dtype:
+            raise _unfit(entry)
+        # The note is of byte or memory order, which the file does not have.
+        return entry.dtype, entry.shape
+    shape = layout["shape"]
+    sound = noted.itemsize > 0 and is_possible_shape(shape, noted.itemsize)
+    if not sound or prod(shape) * noted.itemsize != entry.end - entry.begin:
+        raise _unfit(entry)
+    return noted, tuple(shape)
+
+
+def _unfit(entry: Entry) -> WeightsFormatError:
+    return WeightsFormatError(
+        f"the layout note of array {entry.name!r} does not fit its bytes"
+    )
 
 
 def _metadata_of(weights: Weights) -> dict[str, str]:
@@ -245,29 +258,17 @@ def _slices(array: NDArray[Any]) -> Iterator[memoryview]:
 
 
 def _array_of(data: memoryview, entry: Entry, layout: Any) -> NDArray[Any]:
-    array = np.frombuffer(data, entry.dtype).reshape(entry.shape)
+    dtype, shape = _form_of(entry, layout)
     if layout is None:
-        return array
-    if not isinstance(layout, dict):
-        raise WeightsFormatError(
-            f"the layout note of array {entry.name!r} is no object"
-        )
-    dtype = checked_dtype(layout.get("dtype", entry.dtype.str))
+        return np.frombuffer(data, dtype).reshape(shape)
+    array = np.frombuffer(data, np.uint8)
     if "shape" in layout:
-        array = _reinterpreted(array, dtype, layout["shape"], entry.name)
+        # Of items that are longer than those of the file, so that they are aligned.
+        array = array.copy()
+    array = array.view(dtype).reshape(shape)
+    wanted = np.dtype(layout.get("dtype", dtype))
     order = "F" if layout.get("order") == "F" else "C"
-    return np.asarray(array, dtype=dtype, order=order)  # type: ignore[call-overload,no-any-return]
-
-
-def _reinterpreted(
-    array: NDArray[Any], dtype: np.dtype[Any], shape: Any, name: str
-) -> NDArray[Any]:
-    try:
-        return array.copy().view(dtype).reshape(tuple(shape))
-    except (TypeError, ValueError) as error:
-        raise WeightsFormatError(
-            f"the layout note of array {name!r} does not fit its bytes"
-        ) from error
+    return np.asarray(array, dtype=wanted, order=order)  # type: ignore[call-overload,no-any-return]
 
 
 def _little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -11,12 +11,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from flwr_registry.errors import WeightsFormatError
+from flwr_registry.weights.file_growth import is_possible_shape
 from flwr_registry.weights.named_arrays import check_tensor_name
 
 __all__ = [
     "DTYPES",
     "HEADER_ALIGNMENT",
     "LENGTH_BYTES",
+    "MAX_HEADER_BYTES",
     "Entry",
     "parse_header",
     "read_header",
@@ -24,8 +26,7 @@ __all__ = [
 
 LENGTH_BYTES = 8
 HEADER_ALIGNMENT = 8
-_MAX_HEADER_BYTES = 16 * 1024 * 1024
-_MAX_DIMENSIONS = 32
+MAX_HEADER_BYTES = 16 * 1024 * 1024
 
 DTYPES = {
     code: np.dtype(text)
@@ -73,7 +74,7 @@ def read_header(
     """
     beginning = file.read(LENGTH_BYTES)
     length = int.from_bytes(beginning, "little")
-    beginning += file.read(min(length, _MAX_HEADER_BYTES))
+    beginning += file.read(min(length, MAX_HEADER_BYTES, size_bytes))
     return parse_header(beginning, size_bytes)
 
 
@@ -107,10 +108,10 @@ def parse_header(
     if size < LENGTH_BYTES:
         raise WeightsFormatError(f"a file of {size} bytes is no safetensors file")
     length = int.from_bytes(buffer[:LENGTH_BYTES], "little")
-    if length > min(size - LENGTH_BYTES, _MAX_HEADER_BYTES):
+    if length > min(size - LENGTH_BYTES, MAX_HEADER_BYTES):
         raise WeightsFormatError(
             f"the header claims {length} bytes: the file has {size}, and a header may "
-            f"have {_MAX_HEADER_BYTES}"
+            f"have {MAX_HEADER_BYTES}"
         )
     start = LENGTH_BYTES + length
     header = _parsed(bytes(buffer[LENGTH_BYTES:start]))
@@ -155,9 +156,10 @@ def _entry(name: str, described: Any) -> Entry:
             f"array {name!r} has dtype {code[:20]}, which numpy lacks; convert it to "
             "F32 or F16 first"
         )
-    if len(shape) > _MAX_DIMENSIONS or not all(map(_is_count, [*shape, begin, end])):
-        raise WeightsFormatError(f"array {name!r} has an impossible shape or place")
     dtype = DTYPES[code]
+    is_placed = _is_count(begin) and _is_count(end)
+    if not is_placed or not is_possible_shape(shape, dtype.itemsize):
+        raise WeightsFormatError(f"array {name!r} has an impossible shape or place")
     if end - begin != prod(shape) * dtype.itemsize:
         raise WeightsFormatError(
             f"array {name!r} of shape {shape} does not fill its {end - begin} bytes"

@@ -101,9 +101,10 @@ class StoredTensors(Mapping[str, StoredTensor]):
         Tensors of one dtype and shape have blocks of the same lengths.
         """
         tensor = self._tensors[name]
-        size = _BLOCK_BYTES // max(1, tensor.dtype.itemsize) * tensor.dtype.itemsize
+        item_bytes = max(1, tensor.dtype.itemsize)
+        size = max(1, _BLOCK_BYTES // item_bytes) * item_bytes
         buffer = memoryview(bytearray(min(size, tensor.end - tensor.begin)))
-        for begin in range(tensor.begin, tensor.end, max(1, size)):
+        for begin in range(tensor.begin, tensor.end, size):
             block = buffer[: min(size, tensor.end - begin)]
             # The file may be shared by several walks.
             self._file.seek(begin)

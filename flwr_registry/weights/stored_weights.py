@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ __all__ = [
     "save_weights",
     "verify_stored",
 ]
+
+Room = TypeVar("Room", bytearray, memoryview)
 
 
 def save_weights(storage: StorageBackend, key: str, weights: Weights) -> StoredObject:
@@ -53,8 +55,7 @@ def load_weights(storage: StorageBackend, stored: StoredObject) -> Weights:
         When its length or SHA-256 differs from `stored`.
     """
     # numpy asks for large pages, which are filled in half of the time.
-    buffer = np.empty(stored.size_bytes, np.uint8).data
-    _fill(buffer, storage, stored)
+    buffer = _filled(lambda size: np.empty(size, np.uint8).data, storage, stored)
     try:
         return decode(buffer)
     except WeightsFormatError as error:
@@ -75,9 +76,7 @@ def load_verified(storage: StorageBackend, stored: StoredObject) -> bytearray:
     StorageError
         When they cannot be read.
     """
-    buffer = bytearray(stored.size_bytes)
-    _fill(memoryview(buffer), storage, stored)
-    return buffer
+    return _filled(bytearray, storage, stored)
 
 
 def verify_stored(storage: StorageBackend, stored: StoredObject) -> None:
@@ -108,11 +107,17 @@ def copy_verified(
         target.write(piece)
 
 
-def _fill(room: memoryview, storage: StorageBackend, stored: StoredObject) -> None:
+def _filled(
+    make_room: Callable[[int], Room], storage: StorageBackend, stored: StoredObject
+) -> Room:
+    """Read an object into room that is made when it is known to have its length."""
     with SlicedDigest() as digest, _reading(storage, stored) as file:
-        for piece in _slices(file, stored.size_bytes, room):
+        check_found(storage, stored, file.seek(0, os.SEEK_END))
+        room = make_room(stored.size_bytes)
+        for piece in _slices(file, stored.size_bytes, memoryview(room)):
             digest.update(piece)
         check_found(storage, stored, file.tell(), digest.hexdigest())
+    return room
 
 
 def _verified(storage: StorageBackend, stored: StoredObject) -> Iterator[memoryview]:
