@@ -25,7 +25,7 @@ from flwr_registry.cli.application import (
 from flwr_registry.records import ModelVersion, VersionMetadata
 from flwr_registry.registry import ExportFormat, ModelRegistry, current_actor
 
-__all__ = ["describe", "export", "import_bundle", "register"]
+__all__ = ["describe", "export", "import_bundle", "pull", "register"]
 
 _PAIRS = typer.Option(metavar="NAME=VALUE", help="May be repeated.")
 AnyValue = Annotated[
@@ -119,6 +119,35 @@ def export(
             print_json(opened, {"path": str(place.resolve()), "to": to.value})
         else:
             print_rich(Text(f"{reference} is in {place}"))
+
+
+@app.command()
+def pull(
+    reference: ReferenceText,
+    folder: Annotated[Path, typer.Argument(help="New, or pulled into before.")],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace other files that are there.")
+    ] = False,
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+    output: Format = OutputFormat.DEFAULT,
+) -> None:
+    """Fetch the files of a version into a folder, for another program to serve.
+
+    Digests are checked. Files that are there with the same digest stay.
+    """
+    with opened_registry(registry, storage) as opened:
+        pulled = opened.pull(reference, folder, overwrite=overwrite)
+        if output is OutputFormat.JSON:
+            print_json(opened, {"pulled": asdict(pulled)})
+            return
+        checksum = pulled.version.checksum[:12]
+        print_rich(
+            Text(f"{pulled.version.reference} is in {pulled.path} (sha256 {checksum})")
+        )
+        for name in sorted((*pulled.written, *pulled.kept)):
+            state = "written" if name in pulled.written else "was there already"
+            print_rich(Text(f"  {name}: {state}"))
 
 
 @app.command("import")

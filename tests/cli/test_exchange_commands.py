@@ -95,3 +95,18 @@ def test_a_place_that_cannot_be_written_is_an_error_without_traceback(
     words = ("export", "digits", str(place), "--to", "huggingface", "--overwrite")
     assert "no folder" in run_command(*words, code=1).stderr
     assert sorted(path.name for path in tmp_path.glob(".*")) == []
+
+
+def test_a_version_is_pulled_into_a_folder(run_command, tmp_path):
+    place, folder = tmp_path / "model.npz", tmp_path / "served"
+    np.savez(place, w=np.ones(2))
+    run_command("register", str(place), "--model", "digits")
+    said = run_command("pull", "digits", str(folder)).stdout
+    assert "digits:1.0.0 is in" in said
+    assert "  model.safetensors: written" in said
+    said = run_command("pull", "digits", str(folder), "--format", "json").stdout
+    assert "model.safetensors" in json.loads(said)["pulled"]["kept"]
+    (folder / "model.safetensors").write_text("other")
+    assert "--overwrite" in run_command("pull", "digits", str(folder), code=1).stderr
+    said = run_command("pull", "digits", str(folder), "--overwrite").stdout
+    assert "  config.json: was there already" in said

@@ -46,10 +46,16 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, last: str = "") -> Iterator[Path]:
     """Give a temporary folder to write to; it becomes `path` when the block ends well.
 
     Where a folder is already, its files of the same names are replaced one by one.
+
+    Parameters
+    ----------
+    last : str, optional
+        Name of the file that tells what the folder holds. An old one goes first and
+        the new one comes last, so that whoever finds it finds the others too.
     """
     private = _private_folder(path)
     temporary = private / path.name
@@ -61,7 +67,10 @@ def whole_folder(path: Path) -> Iterator[Path]:
             _flush(file)
         _flush(temporary)
         if path.exists():
-            for file in sorted(temporary.iterdir()):
+            written = sorted(temporary.iterdir(), key=lambda file: file.name == last)
+            if last:
+                (path / last).unlink(missing_ok=True)
+            for file in written:
                 os.replace(file, path / file.name)
             _flush(path)
         else:

@@ -11,6 +11,7 @@ from flwr_registry.registry.blocking_registry import BlockingRegistry
 from flwr_registry.registry.exchange.exporting import export
 from flwr_registry.registry.exchange.importing import import_bundle
 from flwr_registry.registry.exchange.mlflow_export import MlflowVersion, to_mlflow
+from flwr_registry.registry.exchange.pulling import PulledVersion, pull
 from flwr_registry.registry.versions.actors import current_actor
 from flwr_registry.validation import MetricRanges
 
@@ -64,6 +65,37 @@ class ExchangeVerbs(BlockingRegistry):
         return self._run(
             export(self.storage, reference, place, to, overwrite=overwrite)
         )
+
+    def pull(
+        self, reference: str, path: AnyPath, *, overwrite: bool = False
+    ) -> PulledVersion:
+        """Write the files of a version into a folder, for another program to serve.
+
+        These are ``model.safetensors``, verified on the way; ``config.json``;
+        ``README.md``, the model card; and ``version.json``, with the metrics and the
+        SHA-256 of each file. Of a serialized XGBoost model also ``model.json`` or
+        ``model.ubj``. A new folder appears whole or not at all; in one that is there,
+        ``version.json`` comes last. Files with the same digest stay as they are.
+
+        Parameters
+        ----------
+        path : str or path
+            Of the folder.
+        overwrite : bool
+            Replace other files of these names.
+
+        Raises
+        ------
+        ExportError
+            When the folder has other files of these names, or cannot be written.
+        IntegrityError, StorageError
+            When the stored bytes are damaged or gone; nothing was written.
+        InvalidStateError
+            When retention removed them, or the version failed validation or is
+            withdrawn.
+        """
+        place = Path(path).expanduser()
+        return self._run(pull(self.storage, reference, place, overwrite=overwrite))
 
     def import_bundle(
         self,
@@ -158,6 +190,15 @@ class AsyncExchangeVerbs(AwaitedRegistry):
         place = Path(path).expanduser()
         return await self._run(
             export(self.storage, reference, place, to, overwrite=overwrite)
+        )
+
+    async def pull(
+        self, reference: str, path: AnyPath, *, overwrite: bool = False
+    ) -> PulledVersion:
+        """Write the files of a version into a folder; see `ModelRegistry.pull`."""
+        place = Path(path).expanduser()
+        return await self._run(
+            pull(self.storage, reference, place, overwrite=overwrite)
         )
 
     async def import_bundle(

@@ -1,0 +1,174 @@
+"""A version's files in a folder, for whoever serves it with another program."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flwr_registry.errors import ExportError, InvalidStateError
+from flwr_registry.records import ModelVersion, VersionStatus
+from flwr_registry.registry.exchange.described_versions import (
+    DescribedVersion,
+    describe,
+)
+from flwr_registry.registry.exchange.model_card import config_of, model_card
+from flwr_registry.registry.exchange.whole_files import check_free, whole_folder
+from flwr_registry.registry.rows.json_values import to_json
+from flwr_registry.registry.steps import Steps, byte_work, read
+from flwr_registry.registry.versions.references import parse_reference
+from flwr_registry.storage import StorageBackend
+from flwr_registry.weights import Architecture, copy_verified, load_weights
+
+__all__ = ["PulledVersion", "pull"]
+
+_WEIGHTS, _CONFIG, _CARD, _FACTS = (
+    "model.safetensors",
+    "config.json",
+    "README.md",
+    "version.json",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PulledVersion:
+    """A version whose files lie in a folder.
+
+    Attributes
+    ----------
+    version : ModelVersion
+        The version.
+    path : Path
+        The folder, absolute.
+    written, kept : tuple of str
+        Names of the files that are new, and of those that were there already with the
+        same digest.
+    """
+
+    version: ModelVersion
+    path: Path
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def pull(
+    storage: StorageBackend, reference: str, path: Path, *, overwrite: bool
+) -> Steps[PulledVersion]:
+    """Write the files of a version into a folder, those that are not there yet.
+
+    Raises
+    ------
+    ExportError
+        When another file has one of their names, or the place cannot be written.
+    InvalidStateError
+        For a version that must not be used.
+    """
+    path = Path(os.path.abspath(path))
+    found = yield from read(partial(describe, reference=parse_reference(reference)))
+    _refuse_unfit(found.version)
+    written, kept = yield from byte_work(
+        partial(_write, storage, found, path, overwrite)
+    )
+    return PulledVersion(found.version, path, written, kept)
+
+
+def _refuse_unfit(version: ModelVersion) -> None:
+    if version.withdrawn:
+        raise InvalidStateError(
+            f"{version.reference} is withdrawn: a node that it was trained with took "
+            "its part back, so it is not to be used"
+        )
+    if version.status is VersionStatus.FAILED:
+        raise InvalidStateError(
+            f"{version.reference} failed validation, so it is not to be used: "
+            "'flwr-registry export' writes it for whoever wants to look into it"
+        )
+
+
+def _write(
+    storage: StorageBackend, found: DescribedVersion, path: Path, overwrite: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    check_free(path, overwrite=path.is_dir())
+    try:
+        contents = _contents(storage, found)
+        digests = {_WEIGHTS: found.version.checksum}
+        digests |= {name: _sha256(each) for name, each in contents.items()}
+        facts = {**_facts(found), "files": digests}
+        contents[_FACTS] = f"{json.dumps(to_json(facts), indent=2)}\n".encode()
+        digests[_FACTS] = _sha256(contents[_FACTS])
+        states = {name: _compared(path / name, digests[name]) for name in digests}
+        _refuse_others(path, states, overwrite)
+        wanted = [name for name, is_same in states.items() if not is_same]
+        if wanted:
+            with whole_folder(path, last=_FACTS) as folder:
+                for name in wanted:
+                    if name == _WEIGHTS:
+                        with (folder / name).open("xb") as file:
+                            copy_verified(storage, found.stored, file)
+                    else:
+                        (folder / name).write_bytes(contents[name])
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error}") from error
+    kept = tuple(name for name in states if name not in wanted)
+    return tuple(wanted), kept
+
+
+def _contents(storage: StorageBackend, found: DescribedVersion) -> dict[str, bytes]:
+    """Return the small files of a version, and the file of another program."""
+    contents = {
+        _CONFIG: f"{json.dumps(to_json(config_of(found)), indent=2)}\n".encode(),
+        _CARD: model_card(found).encode(),
+    }
+    if found.version.fingerprint == Architecture((), opaque=True).fingerprint:
+        weights = load_weights(storage, found.stored)
+        booster = next(iter(weights.values())).tobytes()
+        # XGBoost's binary JSON has the type of a length in the place of the quote.
+        is_text = booster[:2] == b'{"'
+        contents["model.json" if is_text else "model.ubj"] = booster
+    return contents
+
+
+def _facts(found: DescribedVersion) -> dict[str, Any]:
+    version = found.version
+    said = version.metadata
+    return {
+        "model": version.model,
+        "version": version.version,
+        "parent": version.parent_version,
+        "round": version.server_round,
+        "framework": said.framework,
+        "architecture": said.architecture,
+        "model_config": said.model_config,
+        "metrics": version.metrics,
+        "created_at": version.created_at,
+    }
+
+
+def _compared(path: Path, digest: str) -> bool | None:
+    """Tell whether a file is there with this digest; None when there is no file."""
+    if not os.path.lexists(path):
+        return None
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == digest
+
+
+def _refuse_others(path: Path, states: dict[str, bool | None], overwrite: bool) -> None:
+    others = [name for name, is_same in states.items() if is_same is False]
+    for name in others:
+        if (path / name).is_dir():
+            raise ExportError(f"{path / name} is a folder: choose another place")
+    if others and not overwrite:
+        raise ExportError(
+            f"{path} has other files under the names {', '.join(others)}: choose "
+            "another folder, or replace them with --overwrite (overwrite=True)"
+        )
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
