@@ -93,16 +93,34 @@ __all__ = [
 ]
 
 _LISTED = 20
+_NEAR = 3
 
 
-def did_you_mean(wanted: str, known: Sequence[str]) -> str:
-    """List what is known, that which comes near first."""
+def did_you_mean(
+    wanted: str,
+    known: Sequence[str],
+    kind: str = "known:",
+    *,
+    possible: Sequence[str] = (),
+    listed: int = _LISTED,
+) -> str:
+    """Name what comes near, and what is known.
+
+    Parameters
+    ----------
+    kind : str
+        What the first of the known ones are, such as ``the newest are``.
+    possible : sequence of str
+        What may have been meant besides.
+    listed : int
+        How many of the known ones are named.
+    """
     if not known:
         return "there is none yet"
-    near = difflib.get_close_matches(wanted, known, n=3)
-    hint = f"did you mean {', '.join(near)}? " if near else ""
-    more = ", ..." if len(known) > _LISTED else ""
-    return f"{hint}known: {', '.join(known[:_LISTED])}{more}"
+    near = [*difflib.get_close_matches(wanted, known, n=_NEAR), *possible]
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    more = ", ..." if len(known) > listed else ""
+    return f"{hint}{kind} {', '.join(known[:listed])}{more}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -29,7 +29,7 @@ def how_to_install(extra: str) -> str:
         and not each.marker.evaluate({"extra": ""})
     ]
     if not wanted:
-        return f"install {_PACKAGE} with its extra [{extra}]"
+        return f"install the extra [{extra}] of {_PACKAGE}"
     return f"pip install {' '.join(map(_quoted, wanted))} (extra [{extra}])"
 
 

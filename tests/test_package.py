@@ -109,4 +109,4 @@ def test_what_is_optional_is_installed_by_its_own_name():
 
 def test_an_extra_that_the_metadata_does_not_know_is_named():
     told = how_to_install("none-such")
-    assert told == "install flwr-registry with its extra [none-such]"
+    assert told == "install the extra [none-such] of flwr-registry"

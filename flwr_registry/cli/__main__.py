@@ -1,5 +1,5 @@
 """``python -m flwr_registry.cli``, where no script is on the path."""
 
-from flwr_registry.cli import app
+from flwr_registry.__main__ import main
 
-app()
+main()

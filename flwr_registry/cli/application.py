@@ -15,6 +15,7 @@ from rich.text import Text
 
 import flwr_registry
 from flwr_registry.cli.lost_database import tell_after, tell_unknown
+from flwr_registry.cli.messages import RegistryGroup, in_flags
 from flwr_registry.errors import RegistryError, counted
 from flwr_registry.metric_direction import Direction, known_direction
 from flwr_registry.registry import (
@@ -108,6 +109,8 @@ Mode = Annotated[
 ]
 
 app = typer.Typer(
+    cls=RegistryGroup,
+    suggest_commands=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A model registry for Flower: every round a verified version with its past.",
@@ -170,7 +173,7 @@ def errors_reported(
     try:
         yield
     except (RegistryError, ImportError) as error:
-        typer.secho(f"Error: {error}", fg="red", err=True)
+        typer.secho(f"Error: {in_flags(str(error))}", fg="red", err=True)
         then(error)
         raise typer.Exit(1) from error
 
@@ -190,7 +193,13 @@ def confirmed(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         typer.secho("Error: nobody is there to ask: say --yes", fg="red", err=True)
         raise typer.Exit(1)
-    typer.confirm(question, abort=True, err=True)
+    try:
+        typer.confirm(question, abort=True, err=True)
+    except typer.Abort as abort:
+        # Of a question it makes an abort of its own, which ends with 1.
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from abort
+        raise
 
 
 def console() -> Console:

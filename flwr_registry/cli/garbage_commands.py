@@ -83,7 +83,7 @@ def gc(
     storage: StoragePlace = None,
     output: Format = OutputFormat.DEFAULT,
 ) -> None:
-    """Remove bytes that crashes left, and those of versions that no --keep keeps.
+    """Remove bytes that crashes left, and those of versions that no option keeps.
 
     Rows and lineage stay. Production, former production, aliased and pinned versions,
     roots, resume points and the newest of each run keep their bytes in any case. Files

@@ -331,7 +331,7 @@ def log_unasked(server_round: int) -> None:
     LOGGER.warning(
         "registry: round %d is done and is not trained again, but the server does not "
         "ask for its aggregate: the history of this start lacks its training metrics, "
-        "which flwr-registry lists",
+        "which the registry has",
         server_round,
     )
 

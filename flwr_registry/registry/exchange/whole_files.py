@@ -24,7 +24,10 @@ def check_free(path: Path, *, overwrite: bool) -> None:
         When something is there, or the folder is not.
     """
     if path.exists() and not overwrite:
-        raise ExportError(f"{path} is there already: choose another place or overwrite")
+        raise ExportError(
+            f"{path} is there already: choose another place, or replace it with "
+            "overwrite=True (--overwrite)"
+        )
     if not path.name or not path.parent.is_dir():
         raise ExportError(f"there is no folder {path.parent}")
 

@@ -85,7 +85,8 @@ def known_node(session: Session, names: tuple[str, ...]) -> str:
             return name
     raise NodeNotFoundError(
         f"node {names[-1]} never took part in a round. Where node ids are written as "
-        "pseudonyms, open the registry with the node key of its runs",
+        "pseudonyms, open the registry with the node key of its runs "
+        "(FLWR_REGISTRY_NODE_KEY)",
         node_id=names[-1],
     )
 

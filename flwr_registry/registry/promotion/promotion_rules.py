@@ -54,7 +54,7 @@ def check_promotable(version: ModelVersion, *, allow_archived: bool) -> None:
         raise InvalidStateError(
             f"{version.reference} is archived: it was put aside, replaced or rolled "
             "back from. If it was in production before, a rollback can go to it; else "
-            "promote it with allow_archived (--allow-archived)"
+            "promote it with allow_archived=True (--allow-archived)"
         )
 
 
@@ -96,7 +96,8 @@ def check_gates(
     refusals = [said for gate in gates if (said := gate.refusal(candidate, production))]
     if refusals and not skip:
         raise PromotionRefusedError(
-            f"{candidate.reference} is not promoted: {'; '.join(refusals)}",
+            f"{candidate.reference} is not promoted: {'; '.join(refusals)}. To do it "
+            "all the same, say skip_gates=True (--skip-gates): the audit log tells it",
             refusals=refusals,
         )
     return refusals

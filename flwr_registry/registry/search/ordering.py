@@ -29,7 +29,7 @@ from flwr_registry.registry.search.conditions import (
     NUMBERS,
     is_measure,
 )
-from flwr_registry.registry.search.fields import Field
+from flwr_registry.registry.search.fields import FIELDS, Field
 from flwr_registry.registry.search.parser import parse_field
 from flwr_registry.registry.search.tokens import search_error
 
@@ -190,7 +190,9 @@ class Order:
 def _check_orderable(text: str, field: Field) -> None:
     known = ["id", "created", "version", *NUMBERS]
     if field.name == "tags" or (field.key is None and field.name not in known):
-        near = did_you_mean(field.name, [*known, "metrics.NAME"])
+        as_metric = [f"metrics.{field.name}"] if field.name not in FIELDS else []
+        names = [*known, "metrics.NAME"]
+        near = did_you_mean(field.name, names, possible=as_metric)
         problem = f"{field.name} is no number to order by; {near}"
         raise search_error(text, field.start, field.end, problem)
 

@@ -157,7 +157,9 @@ class _Parser:
             problem = f"{field.name} has no parts"
         else:
             names = [*FIELDS, *(f"{name}.NAME" for name in KEYED_FIELDS)]
-            near = did_you_mean(field.name, names)
+            # A metric or a tag may have any name.
+            as_keys = [f"metrics.{field.name}", f"tags.{field.name}"]
+            near = did_you_mean(field.name, names, possible=as_keys)
             problem = f"unknown field {field.name!r}; {near}"
         raise search_error(self._text, field.start, field.end, problem)
 

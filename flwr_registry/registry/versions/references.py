@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from flwr_registry.errors import InvalidNameError, InvalidReferenceError
+from flwr_registry.errors import (
+    InvalidNameError,
+    InvalidReferenceError,
+    did_you_mean,
+)
 from flwr_registry.records import check_name
 from flwr_registry.registry.versions.version_manager import SemVer, parse_version
 
@@ -29,7 +33,6 @@ PRODUCTION = "production"
 
 _SCHEME = "models:/"
 _FORMS = "NAME, NAME:1.4.0, NAME@ALIAS, NAME/latest or models:/NAME/1.4.0"
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,7 @@ def describe_missing_model(name: str, models: Sequence[str]) -> str:
     """Say that a model is unknown, and which ones come near."""
     if not models:
         return f"no model {name!r}: the registry is empty"
-    near = difflib.get_close_matches(name, models, n=3)
-    hint = f"did you mean {', '.join(near)}? " if near else ""
-    shown = ", ".join(models[:_SHOWN]) + (", ..." if len(models) > _SHOWN else "")
-    return f"no model {name!r}; {hint}known models: {shown}"
+    return f"no model {name!r}; {_near(name, models, 'known models:')}"
 
 
 def describe_missing_version(reference: Reference, known: Sequence[str]) -> str:
@@ -99,12 +99,11 @@ def describe_missing_version(reference: Reference, known: Sequence[str]) -> str:
     wanted = str(reference.version or reference.alias)
     if not known:
         return f"no {kind} {wanted} of {reference.model}, which has none yet"
-    near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-    if near:
-        hint = f"did you mean {' or '.join(near)}?"
-    else:
-        hint = f"the newest are {', '.join(known[:_SHOWN])}"
-    return f"no {kind} {wanted} of {reference.model}; {hint}"
+    shown = "known:" if reference.version is None else "the newest are"
+    return f"no {kind} {wanted} of {reference.model}; {_near(wanted, known, shown)}"
+
+
+_near = partial(did_you_mean, listed=5)
 
 
 def _with_model(text: str, model: str) -> str:
