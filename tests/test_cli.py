@@ -126,7 +126,7 @@ def test_show_tells_all_of_a_version(run, place):
     for fact in (
         *("digits:1.1.0", "failed", "experiment, round 2", "FedAvg", "MLP"),
         *("NaN in layer", "train_drift", "nan", "accuracy", "0.75"),
-        *("node-a", "100.0%", "node-b", "no reply", "timed \ufffd[31mout"),
+        *("node-a", "100.0%", "node-b", "no reply", r"timed \x1b[31mout"),
         *("[bold]not markup[/bold]", version.checksum, version.fingerprint),
         f"{place.parent}/{version.storage_path}",
     ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,6 +31,7 @@ from flwr_registry.errors import (
 )
 from flwr_registry.records import StoredObject
 from flwr_registry.retention import Kept, LatestN, RetentionPolicy, removed_by
+from flwr_registry.shown_text import OneLineLogger
 from flwr_registry.storage import StorageBackend
 from flwr_registry.weights import (
     Weights,
@@ -45,7 +45,7 @@ __all__ = ["CheckpointManager"]
 Model = TypeVar("Model")
 ReadWeights: TypeAlias = Callable[[StorageBackend, StoredObject], Model]
 
-_LOGGER = logging.getLogger("flwr")
+_LOGGER = OneLineLogger("flwr")
 _KEEP = LatestN(3)
 _LOOKS = 100
 _LISTINGS_WITHOUT_ANY = 3

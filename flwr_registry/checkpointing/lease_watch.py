@@ -6,7 +6,6 @@ own clock, whether the holder's count of renewals rises.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from typing import NoReturn
@@ -15,10 +14,11 @@ from flwr_registry.checkpointing.lease_holder import has_ended
 from flwr_registry.checkpointing.lease_store import LeaseStore, newest_lease
 from flwr_registry.errors import RunHeldError
 from flwr_registry.records import Lease, LeaseHolder
+from flwr_registry.shown_text import OneLineLogger
 
 __all__ = ["refuse", "wait_for_end_of"]
 
-_LOGGER = logging.getLogger("flwr")
+_LOGGER = OneLineLogger("flwr")
 _MOST_SECONDS_BETWEEN_LOOKS = 1.0
 
 

@@ -8,7 +8,6 @@ where the user's code has imported it.
 from __future__ import annotations
 
 import base64
-import logging
 import random
 import sys
 from collections.abc import Callable
@@ -17,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from flwr_registry.errors import CheckpointError
+from flwr_registry.shown_text import OneLineLogger
 
 __all__ = ["capture_random_state", "restore_random_state"]
 
-_LOGGER = logging.getLogger("flwr")
+_LOGGER = OneLineLogger("flwr")
 _LEGACY_BITS = "MT19937"
 _MISFITS = (LookupError, TypeError, ValueError, OverflowError, RuntimeError)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import threading
 import uuid
 import weakref
@@ -17,10 +16,11 @@ from flwr_registry.checkpointing.lease_store import LeaseStore, newest_lease
 from flwr_registry.checkpointing.lease_watch import refuse, wait_for_end_of
 from flwr_registry.errors import FencedError, RunHeldError
 from flwr_registry.records import Lease, LeaseHolder
+from flwr_registry.shown_text import OneLineLogger
 
 __all__ = ["RunLease"]
 
-_LOGGER = logging.getLogger("flwr")
+_LOGGER = OneLineLogger("flwr")
 _RENEWALS_IN_A_LEASE = 3
 _ATTEMPTS = 10
 

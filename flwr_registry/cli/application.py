@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,18 +9,26 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
 from rich.text import Text
 
 import flwr_registry
 from flwr_registry.cli.lost_database import tell_after, tell_unknown
 from flwr_registry.cli.messages import RegistryGroup, in_flags
+from flwr_registry.cli.terminal import (
+    console,
+    error_lines,
+    json_text,
+    print_lines,
+    print_rich,
+    tell,
+)
 from flwr_registry.errors import RegistryError, counted
 from flwr_registry.metric_direction import Direction, known_direction
 from flwr_registry.registry import (
     ModelRegistry,
     to_json,
 )
+from flwr_registry.shown_text import one_line
 
 __all__ = [
     "Actor",
@@ -42,11 +49,10 @@ __all__ = [
     "opened_registry",
     "places_line",
     "print_json",
+    "print_lines",
     "print_rich",
+    "tell",
 ]
-
-# A pipe has no width: lines are as long as their content wants.
-_PIPE_WIDTH = 240
 
 
 class OutputFormat(StrEnum):
@@ -121,7 +127,7 @@ app.add_typer(database_app, name="database")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"flwr-registry {flwr_registry.__version__}")
+        print_lines(f"flwr-registry {flwr_registry.__version__}")
         raise typer.Exit
 
 
@@ -173,7 +179,8 @@ def errors_reported(
     try:
         yield
     except (RegistryError, ImportError) as error:
-        typer.secho(f"Error: {in_flags(str(error))}", fg="red", err=True)
+        first, *more = map(in_flags, error_lines(error))
+        tell(f"Error: {first}", *more, color="red")
         then(error)
         raise typer.Exit(1) from error
 
@@ -191,10 +198,10 @@ def confirmed(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        typer.secho("Error: nobody is there to ask: say --yes", fg="red", err=True)
+        tell("Error: nobody is there to ask: say --yes", color="red")
         raise typer.Exit(1)
     try:
-        typer.confirm(question, abort=True, err=True)
+        typer.confirm(one_line(question), abort=True, err=True)
     except typer.Abort as abort:
         # Of a question it makes an abort of its own, which ends with 1.
         if isinstance(abort.__context__, KeyboardInterrupt):
@@ -202,21 +209,10 @@ def confirmed(question: str, *, yes: bool) -> None:
         raise
 
 
-def console() -> Console:
-    """Return a console on stdout."""
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    return Console(width=width, highlight=False, markup=False, emoji=False)
-
-
-def print_rich(what: RenderableType) -> None:
-    """Print text, a table or a tree on stdout."""
-    console().print(what)
-
-
 def print_json(opened: ModelRegistry, content: Mapping[str, Any]) -> None:
     """Print records as JSON, with the places that they come from."""
     places = {"registry": opened.url, "storage": opened.storage.url}
-    typer.echo(json.dumps({**places, **to_json(content)}, indent=2, allow_nan=False))
+    print_lines(json_text({**places, **to_json(content)}, indent=2))
 
 
 def places_line(opened: ModelRegistry, count: int) -> Text:

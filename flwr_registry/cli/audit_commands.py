@@ -19,6 +19,7 @@ from flwr_registry.cli.application import (
     opened_registry,
     print_json,
     print_rich,
+    tell,
 )
 from flwr_registry.cli.rendering import add_row, table_of
 from flwr_registry.file_modes import create_file
@@ -92,11 +93,11 @@ def export(
             opened.export_audit(sys.stdout)
             return
         if path.exists():
-            typer.secho(f"Error: {path} is there already", fg="red", err=True)
+            tell(f"Error: {path} is there already", color="red")
             raise typer.Exit(1)
         with open(path, "x", encoding="utf-8", opener=_create) as file:
             written = opened.export_audit(file)
-        typer.echo(f"{written} entries in {path}", err=True)
+        tell(f"{written} entries in {path}")
 
 
 def _create(path: str, flags: int) -> int:

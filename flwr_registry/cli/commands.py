@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from itertools import groupby
 from typing import Annotated
@@ -22,11 +21,13 @@ from flwr_registry.cli.application import (
     opened_registry,
     places_line,
     print_json,
+    print_lines,
     print_rich,
 )
 from flwr_registry.cli.flower_runs import find_flower_runs, versions_of
 from flwr_registry.cli.lost_database import tell_after
 from flwr_registry.cli.rendering import run_panel, version_panel, version_table
+from flwr_registry.cli.terminal import json_text
 from flwr_registry.records import Run
 from flwr_registry.registry import ModelRegistry, resolve_places, upgrade_database
 
@@ -110,8 +111,8 @@ def upgrade(
         place = resolve_places(registry).shown_database_url
         before, after = upgrade_database(registry)
     if output is OutputFormat.JSON:
-        typer.echo(json.dumps({"registry": place, "before": before, "after": after}))
+        print_lines(json_text({"registry": place, "before": before, "after": after}))
     elif before == after:
-        typer.echo(f"{place} is up to date (schema {after})")
+        print_lines(f"{place} is up to date (schema {after})")
     else:
-        typer.echo(f"{place} was upgraded from schema {before} to {after}")
+        print_lines(f"{place} was upgraded from schema {before} to {after}")

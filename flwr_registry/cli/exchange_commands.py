@@ -21,6 +21,7 @@ from flwr_registry.cli.application import (
     opened_registry,
     print_json,
     print_rich,
+    tell,
 )
 from flwr_registry.records import ModelVersion, VersionMetadata
 from flwr_registry.registry import ExportFormat, ModelRegistry, current_actor
@@ -212,7 +213,7 @@ def _ranges(any_value: list[str] | None) -> dict[str, tuple[None, None]]:
 
 def _tell_errors(made: ModelVersion) -> None:
     for error in made.validation_errors:
-        typer.secho(f"Warning: it is kept as failed: {error}", fg="yellow", err=True)
+        tell(f"Warning: it is kept as failed: {error}", color="yellow")
 
 
 def _tell(

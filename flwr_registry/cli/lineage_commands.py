@@ -16,6 +16,7 @@ from flwr_registry.cli.application import (
     app,
     opened_registry,
     print_json,
+    print_lines,
     print_rich,
 )
 from flwr_registry.cli.flower_runs import newest_version
@@ -44,7 +45,7 @@ def lineage(
         if output is OutputFormat.JSON:
             print_json(opened, asdict(found))
         elif dot:
-            typer.echo(lineage_dot(found))
+            print_lines(lineage_dot(found))
         else:
             print_rich(lineage_tree(found))
 

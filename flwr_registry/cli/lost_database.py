@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-import typer
-
+from flwr_registry.cli.terminal import tell
 from flwr_registry.errors import (
     DatabaseError,
     DatabaseNotFoundError,
@@ -90,7 +89,7 @@ def _tell(storage: StorageBackend, found: StorageContents, database: str) -> Non
         f"The storage {storage.url} holds {' and '.join(holds)} that the database "
         f"{database} does not know. If the database was lost, {mend}."
     )
-    typer.secho(text, fg="yellow", err=True)
+    tell(text, color="yellow")
 
 
 def _briefly(storage: StorageBackend) -> StorageBackend:

@@ -23,7 +23,6 @@ __all__ = [
     "add_row",
     "diff_parts",
     "number",
-    "printable",
     "run_panel",
     "status_of",
     "table_of",
@@ -134,9 +133,9 @@ def _origin_of(run: Run) -> dict[str, str]:
     }
 
 
-def _errors_of(version: ModelVersion) -> Text:
-    lines = "\n".join(f"- {error}" for error in version.validation_errors)
-    return Text(printable(f"failed validation\n{lines}"), style="red")
+def _errors_of(version: ModelVersion) -> Group:
+    lines = ("failed validation", *(f"- {each}" for each in version.validation_errors))
+    return Group(*(Text(line, style="red") for line in lines))
 
 
 def _metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -212,12 +211,10 @@ def _weights_parts(weights: WeightsDiff | None) -> list[RenderableType]:
     parts: list[RenderableType] = [table]
     for other in weights.mismatched:
         a, b = f"{other.dtype_a} {other.shape_a}", f"{other.dtype_b} {other.shape_b}"
-        parts.append(Text(printable(f"{other.name}: {a} -> {b}"), "yellow"))
+        parts.append(Text(f"{other.name}: {a} -> {b}", "yellow"))
     for said, names in (("a", weights.only_in_a), ("b", weights.only_in_b)):
         if names:
-            parts.append(
-                Text(printable(f"only in {said}: {', '.join(names)}"), "yellow")
-            )
+            parts.append(Text(f"only in {said}: {', '.join(names)}", "yellow"))
     return parts
 
 
@@ -253,18 +250,8 @@ def _add_columns(table: Table, *names: str) -> None:
 
 
 def add_row(table: Table, *cells: str | Text) -> None:
-    """Add a row to a table, control characters shown as such."""
-    for cell in (row := [Text(c) if isinstance(c, str) else c for c in cells]):
-        cell.plain = printable(cell.plain)
-    table.add_row(*row)
-
-
-def printable(text: str) -> str:
-    """Show control characters as such: nodes may send them, terminals obey them."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}"
-        for each in text
-    )
+    """Add a row to a table; nothing in a text is markup."""
+    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _key_values(facts: Mapping[str, str | Text]) -> Table:

@@ -21,6 +21,7 @@ from flwr_registry.cli.application import (
     opened_registry,
     print_json,
     print_rich,
+    tell,
 )
 from flwr_registry.cli.flower_runs import run_name
 
@@ -56,7 +57,7 @@ def release(
         held = opened.run_lease(name)
         if held is None:
             message = f"Error: no start of run {name} ever held it"
-            typer.secho(message, fg="red", err=True)
+            tell(message, color="red")
             raise typer.Exit(1)
         if not held.released:
             question = f"Run {name} is held by {held}. Free it?"

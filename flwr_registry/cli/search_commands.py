@@ -19,6 +19,7 @@ from flwr_registry.cli.application import (
     places_line,
     print_json,
     print_rich,
+    tell,
 )
 from flwr_registry.cli.rendering import version_table
 
@@ -70,4 +71,4 @@ def search(
             print_rich(version_table(name, list(group), wide=wide))
         print_rich(places_line(opened, len(page.versions)))
         if page.next_page_token is not None:
-            typer.echo(f"more with --page-token {page.next_page_token}", err=True)
+            tell(f"more with --page-token {page.next_page_token}")

@@ -234,7 +234,8 @@ def verify_chain(entries: Iterable[AuditEntry]) -> list[str]:
 def entry_line(entry: AuditEntry) -> str:
     """Return an entry as one line of JSON, from which its hash can be recomputed."""
     id, hashed = {"id": entry.id}, {"entry_hash": entry.entry_hash}
-    return dump_json({**id, **entry.content(), **hashed})
+    line = dump_json({**id, **entry.content(), **hashed})
+    return line.replace("\x7f", "\\u007f")
 
 
 def _entry(row: AuditRow, id: int, entry_hash: str) -> AuditEntry:

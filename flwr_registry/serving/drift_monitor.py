@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from flwr_registry.records import DriftFinding, DriftKind, ModelVersion
 from flwr_registry.serving.input_schema import NamedArrays
+from flwr_registry.shown_text import OneLineLogger
 from flwr_registry.validation import LiveDistribution, TensorReference
 
 __all__ = ["DriftMonitor", "baseline_of"]
 
-_LOGGER = logging.getLogger("flwr_registry")
+_LOGGER = OneLineLogger("flwr_registry")
 _KINDS = {"input": DriftKind.INPUT, "output": DriftKind.PREDICTION}
 
 Baseline = Mapping[str, TensorReference]

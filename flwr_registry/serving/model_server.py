@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import math
 import socket
 from collections.abc import Callable
@@ -20,10 +19,11 @@ from flwr_registry.serving.predictor import Predictor
 from flwr_registry.serving.served_model import ServedModel
 from flwr_registry.serving.server_options import ServerOptions
 from flwr_registry.serving.server_routes import make_app
+from flwr_registry.shown_text import OneLineLogger
 
 __all__ = ["ModelServer"]
 
-_LOGGER = logging.getLogger("flwr_registry")
+_LOGGER = OneLineLogger("flwr_registry")
 _MAX_BACKLOG = 128
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -19,10 +18,11 @@ from flwr_registry.serving.predictor import Predictor, production_reference
 from flwr_registry.serving.server_metrics import ServerMetrics
 from flwr_registry.serving.server_options import ServerOptions
 from flwr_registry.serving.version_follower import VersionFollower
+from flwr_registry.shown_text import OneLineLogger
 
 __all__ = ["ServedModel"]
 
-_LOGGER = logging.getLogger("flwr_registry")
+_LOGGER = OneLineLogger("flwr_registry")
 
 
 class ServedModel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -37,10 +36,11 @@ from flwr_registry.serving.request_bodies import (
 )
 from flwr_registry.serving.request_counter import CLIENT_GONE, RequestCounter
 from flwr_registry.serving.served_model import ServedModel
+from flwr_registry.shown_text import OneLineLogger
 
 __all__ = ["make_app"]
 
-_LOGGER = logging.getLogger("flwr_registry")
+_LOGGER = OneLineLogger("flwr_registry")
 
 # Handing over to a thread takes longer than reading so little.
 _MAX_PROMPT_BYTES = 64 * 1024

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -15,10 +14,11 @@ from flwr_registry.errors import (
 from flwr_registry.records import ModelVersion
 from flwr_registry.registry import ModelRegistry
 from flwr_registry.serving.predictor import Predictor, refuse_unfit
+from flwr_registry.shown_text import OneLineLogger
 
 __all__ = ["VersionFollower"]
 
-_LOGGER = logging.getLogger("flwr_registry")
+_LOGGER = OneLineLogger("flwr_registry")
 _LONGEST_PAUSE_SECONDS = 60.0
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flwr_registry.errors import FencedError, RunHeldError, StorageOwnerError
+from flwr_registry.shown_text import OneLineLogger
 
 __all__ = ["LOGGER", "Tolerance"]
 
-LOGGER = logging.getLogger("flwr")
+LOGGER = OneLineLogger("flwr")
 """Flower's own log, so that the registry's lines stand among the round's."""
 
 
@@ -64,7 +64,8 @@ class Tolerance:
                 str(error),
                 type(error).__name__,
             )
-            LOGGER.debug("registry: the error in full: %s", traceback.format_exc())
+            for line in traceback.format_exc().splitlines():
+                LOGGER.debug("registry: %s", line)
 
     def _lose_place(self, error: Exception) -> None:
         """Say once that nothing more is written: the run or storage is another's."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from flwr_registry.errors import DatabaseError
 from flwr_registry.registry.database.engines import place_of
+from flwr_registry.shown_text import OneLineLogger
 from flwr_registry.storage import LocalStorageBackend, StorageBackend, unbounded_storage
 
 __all__ = ["DATABASE_FILE", "Origin", "Places", "decide_places", "resolve_places"]
@@ -28,7 +28,7 @@ HOME_VARIABLE = "FLWR_HOME"
 # What runs the code of an app is started by a SuperLink, in whatever folder that is in.
 _APP_PROGRAMS = {"flwr-serverapp", "flwr-simulation", "flwr-clientapp"}
 
-_logger = logging.getLogger("flwr")
+_logger = OneLineLogger("flwr")
 
 Place = str | os.PathLike[str]
 

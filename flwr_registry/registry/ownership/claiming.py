@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from functools import partial
 
@@ -24,13 +23,14 @@ from flwr_registry.registry.ownership.root_marks import (
     save_writer_mark,
 )
 from flwr_registry.registry.steps import Steps, byte_work, read, write
+from flwr_registry.shown_text import OneLineLogger
 from flwr_registry.storage import StorageBackend
 
 __all__ = ["claim_root", "refuse_other_root", "tell_other_writers"]
 
 _LOOKS = 3
 
-_logger = logging.getLogger("flwr")
+_logger = OneLineLogger("flwr")
 
 
 def claim_root(storage: StorageBackend, here: Mark) -> Steps[None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from flwr_registry.errors import SearchError
+from flwr_registry.shown_text import one_line
 
 __all__ = ["Token", "TokenKind", "search_error", "tokenize"]
 
@@ -86,7 +87,7 @@ def search_error(expression: str, start: int, end: int, problem: str) -> SearchE
     )
     width = max(1, min(end, first + len(shown)) - start)
     pointer = " " * (start - first) + "^" * width
-    message = f"{problem}\n  {shown}\n  {pointer} (position {start + 1})"
+    message = f"{one_line(problem)}\n  {shown}\n  {pointer} (position {start + 1})"
     return SearchError(message, position=start)
 
 

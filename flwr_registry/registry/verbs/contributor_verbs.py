@@ -15,6 +15,7 @@ from flwr_registry.registry.lineage.contributing import (
     known_node,
 )
 from flwr_registry.registry.promotion.withdrawing import list_withdrawals, withdraw
+from flwr_registry.registry.rows.json_values import plain_text
 from flwr_registry.registry.rows.row_records import version_record
 from flwr_registry.registry.steps import Steps, read, write
 from flwr_registry.registry.versions.actors import current_actor
@@ -113,4 +114,6 @@ def _withdrawn(
 
 def _forms(names: NodeNames, node_id: str | int) -> tuple[str, ...]:
     """Return the pseudonym of a node, and its id, under which it was before a key."""
-    return tuple(dict.fromkeys((names.name_of(node_id), str(node_id))))
+    forms = (names.name_of(node_id), str(node_id))
+    # As they are written down.
+    return tuple(dict.fromkeys(map(plain_text, forms)))
