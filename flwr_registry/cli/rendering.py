@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _DIGEST_CHARACTERS = 12
+_IMPORTED = " (imported: it ran in another registry)"
 _BAD = {"withdrawn", "damaged"}
 _STYLES = {"active": "bold green", "archived": "dim", "failed": "red"}
 
@@ -85,7 +86,8 @@ def run_panel(run: Run, versions: Sequence[ModelVersion], *, wide: bool) -> Pane
     model = run.provenance.model
     facts: dict[str, str | Text] = {
         "model": model,
-        "started": f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC",
+        "started": f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC"
+        f"{_IMPORTED if run.imported else ''}",
         **{n: fact for n, fact in _origin_of(run).items() if fact and n != "run"},
     }
     made: RenderableType = Text("it made no version", style="yellow")
@@ -117,14 +119,14 @@ def _facts_of(
     if run is not None:
         facts |= _origin_of(run)
         if version.server_round:
-            facts["run"] = f"{run.provenance.name}, round {version.server_round}"
+            facts["run"] += f", round {version.server_round}"
     return {name: fact for name, fact in facts.items() if fact}
 
 
 def _origin_of(run: Run) -> dict[str, str]:
     came = run.provenance
     return {
-        "run": came.name,
+        "run": f"{came.name}{_IMPORTED if run.imported else ''}",
         "flwr run": came.flwr_run_id,
         "app": " ".join(filter(None, (came.app_id, came.app_version))),
         "federation": came.federation,

@@ -117,12 +117,15 @@ class Run:
     start_number : int or None
         Which start of its name it is, when a lease was taken for it: it may write only
         while no later one has begun.
+    imported : bool
+        It was started in another registry: bundles brought its rounds.
     """
 
     id: int
     provenance: RunProvenance
     started_at: datetime
     start_number: int | None = None
+    imported: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,10 @@ def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
     names = sorted(archive.namelist())
     if names != sorted((_MANIFEST, _WEIGHTS)):
         raise ValueError(f"it holds {', '.join(names[:5])}")
-    if archive.getinfo(_MANIFEST).file_size > _MAX_MANIFEST_BYTES:
+    info = archive.getinfo(_MANIFEST)
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise ValueError("its manifest is packed, so its length tells nothing")
+    if info.file_size > _MAX_MANIFEST_BYTES:
         raise ValueError("its manifest is too long")
     manifest = json.loads(archive.read(_MANIFEST))
     if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,27 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flwr_registry.errors import ExportError, ModelNotFoundError, RegistryError
-from flwr_registry.records import ModelVersion, RoundFacts, Run, VersionMetadata
+from flwr_registry.records import (
+    ModelVersion,
+    RoundFacts,
+    RunProvenance,
+    VersionMetadata,
+)
 from flwr_registry.registry.exchange.bundles import Bundle, read_bundle
 from flwr_registry.registry.ownership.own_root import OwnRoot
 from flwr_registry.registry.rows.model_db import ModelRow
-from flwr_registry.registry.rows.row_records import run_record
-from flwr_registry.registry.rows.run_db import RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.steps import Steps, byte_work, read, write
 from flwr_registry.registry.versions.bytes_restoring import restore_bytes
+from flwr_registry.registry.versions.imported_runs import (
+    find_imported_run,
+    find_or_import_run,
+)
 from flwr_registry.registry.versions.node_names import NodeNames
 from flwr_registry.registry.versions.queries import find_record
 from flwr_registry.registry.versions.references import parse_reference
 from flwr_registry.registry.versions.registering import register_source
 from flwr_registry.registry.versions.registration import Registration
-from flwr_registry.registry.versions.run_recording import hold_model, start_run
 from flwr_registry.storage import BytesContent
 from flwr_registry.validation import (
     Candidate,
@@ -56,7 +63,7 @@ def import_bundle(
     Raises
     ------
     ExportError, IntegrityError
-        When it is no sound bundle.
+        When it is no sound bundle, or claims a run that was started here.
     DuplicateVersionError
         When the number is taken by other bytes.
     StorageOwnerError
@@ -66,14 +73,18 @@ def import_bundle(
     checked_ranges(metric_ranges)
     bundle = yield from byte_work(partial(_checked_bundle, path, model, given))
     known = yield from read(partial(_known, bundle=bundle))
+    started = _started(bundle) if known is None else None
+    if started is not None:
+        # Before anything is written.
+        yield from read(lambda session: find_imported_run(session, *started))
     yield from root.claim()
     if known is not None:
         content = BytesContent(bundle.weights)
         return (yield from restore_bytes(root.storage, known, content, actor))
     parent = yield from read(partial(_parent_of, bundle=bundle))
     run, facts = None, None
-    if bundle.provenance is not None and bundle.server_round is not None:
-        run = yield from write(partial(_run_of, bundle=bundle))
+    if started is not None and bundle.server_round is not None:
+        run = yield from write(lambda s: find_or_import_run(s, *started, actor))
         train = bundle.metrics.get("train_clientapp", {})
         facts = RoundFacts(bundle.server_round, train, bundle.contributions)
         facts = nodes.named(facts)
@@ -144,22 +155,12 @@ def _parent_of(session: Session, *, bundle: Bundle) -> str | None:
     return session.scalar(query)
 
 
-def _run_of(session: Session, *, bundle: Bundle) -> Run:
-    """Return the run, recorded unless it is known; its start tells it from others."""
-    assert bundle.provenance is not None and bundle.started_at is not None
-    came = replace(bundle.provenance, model=bundle.model)
-    query = select(RunRow).where(
-        RunRow.model_id == hold_model(session, bundle.model),
-        RunRow.name == came.name,
-        RunRow.flwr_run_id == came.flwr_run_id,
-        RunRow.started_at == bundle.started_at,
-    )
-    row = session.scalars(query).first()
-    if row is None:
-        row = session.get_one(RunRow, start_run(session, came).id)
-        row.started_at = bundle.started_at
-        session.flush()
-    return run_record(row)
+def _started(bundle: Bundle) -> tuple[RunProvenance, datetime] | None:
+    """Return what run made the version, and when that started; None outside a run."""
+    came, started_at = bundle.provenance, bundle.started_at
+    if came is None or started_at is None or bundle.server_round is None:
+        return None
+    return replace(came, model=bundle.model), started_at
 
 
 def _metadata_of(bundle: Bundle, parent: str | None) -> VersionMetadata:

@@ -72,7 +72,7 @@ def run_record(row: RunRow) -> Run:
         run_config=row.run_config,
         versions=row.versions,
     )
-    return Run(row.id, provenance, row.started_at, row.start_number)
+    return Run(row.id, provenance, row.started_at, row.start_number, row.imported)
 
 
 def round_record(row: RoundRow, version: str | None, measured: str | None) -> Round:

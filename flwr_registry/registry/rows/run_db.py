@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     String,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -46,6 +47,7 @@ class RunRow(Row):
     versions: Mapped[dict[str, Any]]
     started_at: Mapped[datetime] = mapped_column(default=now)
     start_number: Mapped[int | None]
+    imported: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     # Nested in another join, an inner one makes SQLite go through all runs.
     model: Mapped[ModelRow] = relationship(lazy="joined", innerjoin="unnested")  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from flwr_registry.registry.rows.model_db import ModelRow
@@ -68,7 +68,7 @@ class _Moved:
                 ModelRow.name, VersionRow.checksum, RunRow.name, RoundRow.server_round
             )
             .join(ModelRow, ModelRow.id == VersionRow.model_id)
-            .outerjoin(RunRow, RunRow.id == VersionRow.run_id)
+            .outerjoin(RunRow, and_(RunRow.id == VersionRow.run_id, ~RunRow.imported))
             .outerjoin(RoundRow, RoundRow.id == VersionRow.round_id)
         )
         for some in _batches(digests):

@@ -109,10 +109,11 @@ class ExchangeVerbs(BlockingRegistry):
 
         Its digest is checked, its number kept, and its parent linked where this
         registry has it with the same bytes; otherwise the tag ``imported-parent`` names
-        it. It is a candidate, whatever it was where it comes from; but failed, with the
-        reasons, when it failed validation or was withdrawn there, or when weights or
-        metrics are unfit here. Node ids become pseudonyms where this registry has a
-        node key.
+        it. Its run is recorded as imported: no bundle adds to a run that this registry
+        started. It is a candidate, whatever it was where it comes from; but failed,
+        with the reasons, when it failed validation or was withdrawn there, or when
+        weights or metrics are unfit here. Node ids become pseudonyms where this
+        registry has a node key.
 
         Repeated, it changes nothing. But where the bytes of the version were removed by
         retention, or are lost or damaged, those of the bundle take their place, once
@@ -130,7 +131,7 @@ class ExchangeVerbs(BlockingRegistry):
         Raises
         ------
         ExportError, IntegrityError
-            When it is no sound bundle.
+            When it is no sound bundle, or claims a run that was started here.
         DuplicateVersionError
             When its number is taken by other bytes.
         StorageError

@@ -35,6 +35,7 @@ def made_again(
         .where(
             RunRow.name == run.provenance.name,
             RunRow.id != run.id,
+            ~RunRow.imported,
             RoundRow.server_round == facts.server_round,
             VersionRow.parent_id == parent_id
             if parent_id is not None

@@ -152,6 +152,7 @@ def _of_run(run: Run) -> Select[VersionRow]:
             RunRow.name == run.provenance.name,
             RunRow.model_id == model_id,
             RunRow.id != run.id,
+            ~RunRow.imported,
         )
     )
 
@@ -178,7 +179,7 @@ def _abandoned(
         select(VersionRow.id)
         .join(line, VersionRow.parent_id == line.c.id)
         .join(RunRow, RunRow.id == VersionRow.run_id)
-        .where(RunRow.name == run.provenance.name)
+        .where(RunRow.name == run.provenance.name, ~RunRow.imported)
     )
     return list(session.scalars(later.join(line, line.c.id == VersionRow.id)))
 

@@ -35,6 +35,7 @@ from flwr_registry.registry.versions.version_metrics import set_metrics
 from flwr_registry.validation import MetricRanges, checked_ranges
 
 __all__ = [
+    "add_run",
     "find_or_start_run",
     "hold_model",
     "record_round",
@@ -76,6 +77,31 @@ def start_run(
     FencedError
         When a newer start than that of the lease has begun.
     """
+    hold_model(session, check_name(provenance.model, "model"))
+    columns = {}
+    if lease is not None:
+        hold_lease(session, lease)
+        columns["start_number"] = lease.start_number
+    return add_run(
+        session, provenance, action="start_run", actor="flwr-registry", **columns
+    )
+
+
+def add_run(
+    session: Session,
+    provenance: RunProvenance,
+    *,
+    action: str,
+    actor: str,
+    **columns: Any,
+) -> Run:
+    """Write the row of a run, and the audit entry of what made it.
+
+    Raises
+    ------
+    InvalidNameError
+        When the run or its model has an impossible name.
+    """
     check_name(provenance.name, "run")
     model_id = hold_model(session, check_name(provenance.model, "model"))
     said = {
@@ -83,16 +109,13 @@ def start_run(
         for each in fields(provenance)
         if each.name not in _NAMES
     }
-    if lease is not None:
-        hold_lease(session, lease)
-        said["start_number"] = lease.start_number
-    row = RunRow(name=provenance.name, model_id=model_id, **said)
+    row = RunRow(name=provenance.name, model_id=model_id, **said, **columns)
     session.add(row)
     session.flush()
     append_entry(
         session,
-        action="start_run",
-        actor="flwr-registry",
+        action=action,
+        actor=actor,
         model=provenance.model,
         details={"run": row.id, "name": row.name, "flwr_run_id": row.flwr_run_id},
     )
@@ -109,6 +132,7 @@ def find_or_start_run(session: Session, provenance: RunProvenance) -> Run:
             RunRow.name == provenance.name,
             RunRow.flwr_run_id == provenance.flwr_run_id,
             ModelRow.name == provenance.model,
+            ~RunRow.imported,
         )
         .order_by(RunRow.id)
         .limit(1)

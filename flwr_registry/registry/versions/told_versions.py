@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.orm import Session
 
 from flwr_registry.checkpointing import CheckpointContent, FinishedRound
@@ -93,7 +93,7 @@ def row_of_weights(session: Session, content: CheckpointContent) -> VersionRow |
         )
         .order_by(
             (VersionRow.version == (content.version or "")).desc(),
-            (RunRow.name == _run_name(content)).desc(),
+            and_(RunRow.name == _run_name(content), ~RunRow.imported).desc(),
             VersionRow.id.desc(),
         )
     )
@@ -147,6 +147,7 @@ def _moved(
         .where(
             RunRow.name == _run_name(content),
             RunRow.model_id == model_id,
+            ~RunRow.imported,
             RoundRow.server_round == server_round,
             VersionRow.checksum == weights.sha256,
         )

@@ -18,11 +18,13 @@ from registry.samples import facts_of
 from flwr_registry.errors import (
     ExportError,
     IntegrityError,
+    InvalidNameError,
     RegistryError,
     WeightsFormatError,
 )
 from flwr_registry.records import RunProvenance, VersionMetadata
 from flwr_registry.registry import ModelRegistry
+from flwr_registry.weights import Weights, encode
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,58 @@ def test_a_forged_bundle_leaves_nothing(bundle, other, tmp_path, changes, error)
     assert other.list() == []
     assert other.runs() == []
     assert list(other.storage.list("models")) == []
+
+
+@pytest.mark.parametrize("rename", [None, "theirs"])
+def test_a_bundle_adds_nothing_to_a_run_that_was_started_here(other, tmp_path, rename):
+    run = other.start_run(RunProvenance("trial", "digits", "7"))
+    other.register({"w": np.ones(3)}, model="digits", run=run, facts=facts_of(1, "ann"))
+    made = other.export("digits", tmp_path / "bundle", to="bundle")
+    weights = b"".join(encode(Weights({"w": np.full(3, 9.0)})))
+    forged = rewritten(
+        made,
+        tmp_path / "forged",
+        weights=weights,
+        sha256=hashlib.sha256(weights).hexdigest(),
+        size_bytes=len(weights),
+        version="1.1.0",
+        server_round=2,
+    )
+    before = (other.list(), other.runs(), other.rounds(run))
+    if rename is None:
+        with pytest.raises(ExportError, match="started in this registry"):
+            other.import_bundle(forged)
+        assert (other.list(), other.runs(), other.rounds(run)) == before
+        return
+    version = other.import_bundle(forged, model=rename)
+    assert [each.imported for each in other.runs(rename)] == [True]
+    again = other.start_run(RunProvenance("trial", rename, "7"), again=True)
+    assert not again.imported and again.id != version.run_id
+    assert not other.get(version.reference).superseded
+
+
+def test_an_imported_run_says_so_and_takes_its_later_rounds(bundle, other, tmp_path):
+    other.import_bundle(bundle)
+    (run,) = other.runs()
+    assert run.imported
+    (entry,) = other.audit(action="import_run")
+    assert (entry.details["run"], other.audit(action="start_run")) == (run.id, [])
+    later = rewritten(bundle, tmp_path / "later", version="1.2.0", server_round=3)
+    other.import_bundle(later)
+    assert [each.server_round for each in other.rounds(run)] == [2, 3]
+    assert len(other.runs()) == 1
+
+
+@pytest.mark.parametrize("version", ["999999999.0.0", "1.999999999.0"])
+def test_a_number_that_leaves_no_successor_is_not_taken_in(
+    bundle, other, tmp_path, version
+):
+    forged = rewritten(bundle, tmp_path / "forged", version=version)
+    with pytest.raises(InvalidNameError, match="leave no number"):
+        other.import_bundle(forged)
+    with pytest.raises(InvalidNameError):
+        other.register({"w": np.ones(1)}, model="digits", version=version)
+    assert other.runs() == []
 
 
 def test_weights_of_another_kind_are_no_bundle(bundle, other, tmp_path):
