@@ -103,6 +103,19 @@ def test_list_of_one_model(run):
     assert "1 version in" in done.stdout
 
 
+def test_list_can_be_cut_sorted_and_chosen_from(run):
+    def listed(*options):
+        lines = run("list", "digits", *options).stdout.splitlines()[2:-1]
+        return [line.split()[0] for line in lines]
+
+    assert listed("--limit", "2") == ["1.2.1", "1.3.0"]
+    assert listed("--status", "failed") == ["1.1.0"]
+    assert listed("--sort", "created asc", "--limit", "2") == ["1.0.0", "1.1.0"]
+    assert listed("--sort", "metrics.loss")[0] == "1.3.0"
+    assert run("list", "--status", "none-such").exit_code == 2
+    assert run("list", "--limit", "0").exit_code == 2
+
+
 def test_list_as_json(run, place):
     content = json.loads(run("list", "digits", "--format", "json").stdout)
     assert content["registry"] == f"sqlite:///{place}"

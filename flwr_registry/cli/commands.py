@@ -24,28 +24,43 @@ from flwr_registry.cli.application import (
     print_lines,
     print_rich,
 )
-from flwr_registry.cli.flower_runs import find_flower_runs, versions_of
+from flwr_registry.cli.flower_runs import find_flower_runs
 from flwr_registry.cli.lost_database import tell_after
-from flwr_registry.cli.rendering import run_panel, version_panel, version_table
+from flwr_registry.cli.rendering import version_panel, version_table
+from flwr_registry.cli.run_commands import show_runs
 from flwr_registry.cli.terminal import json_text
-from flwr_registry.records import Run
+from flwr_registry.records import ModelVersion, VersionStatus
 from flwr_registry.registry import ModelRegistry, resolve_places, upgrade_database
 
 # Narrower terminals have no room for the time of each version.
 _WIDE = 100
+_PAGE = 10_000
 
 
 @app.command("list")
 def list_versions(
     model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many, of the first.")
+    ] = None,
+    status: Annotated[
+        VersionStatus | None, typer.Option(help="Only those of this status.")
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="FIELD [asc|desc]",
+            help="created, version, metrics.NAME, or another number.",
+        ),
+    ] = "created desc",
     registry: RegistryPlace = None,
     storage: StoragePlace = None,
     output: Format = OutputFormat.DEFAULT,
 ) -> None:
     """List the versions, newest first."""
     with opened_registry(registry, storage) as opened:
-        versions = opened.list(model)
-        if model is not None and not versions:
+        versions = _listed(opened, model, status, sort, limit)
+        if model is not None and not (versions or status):
             opened.latest(model)
         if output is OutputFormat.JSON:
             print_json(opened, {"versions": [asdict(each) for each in versions]})
@@ -55,6 +70,34 @@ def list_versions(
             wide = console().width >= _WIDE
             print_rich(version_table(name, list(group), wide=wide))
         print_rich(places_line(opened, len(versions)))
+
+
+def _listed(
+    opened: ModelRegistry,
+    model: str | None,
+    status: VersionStatus | None,
+    sort: str,
+    limit: int | None,
+) -> list[ModelVersion]:
+    """Return the first of the versions in an order; all of them without a limit."""
+    if not opened.models():
+        return []
+    expression = f"status = '{status}'" if status else ""
+    found: list[ModelVersion] = []
+    token = None
+    while limit is None or len(found) < limit:
+        page = opened.search(
+            expression,
+            model=model,
+            order_by=sort,
+            page_size=_PAGE if limit is None else min(_PAGE, limit - len(found)),
+            page_token=token,
+        )
+        found += page.versions
+        token = page.next_page_token
+        if token is None:
+            break
+    return found
 
 
 @app.command()
@@ -71,7 +114,7 @@ def show(
     with opened_registry(registry, storage) as opened:
         of_number = find_flower_runs(opened, reference)
         if of_number:
-            _show_runs(opened, of_number, output)
+            show_runs(opened, of_number, output)
             return
         version = opened.get(reference)
         given = opened.contributions(version.reference)
@@ -86,20 +129,6 @@ def show(
             print_json(opened, described)
             return
         print_rich(version_panel(version, run, given, opened.storage.url))
-
-
-def _show_runs(opened: ModelRegistry, runs: list[Run], output: OutputFormat) -> None:
-    versions = versions_of(opened, runs)
-    if output is OutputFormat.JSON:
-        described = {
-            "runs": [asdict(each) for each in runs],
-            "versions": [asdict(each) for each in versions],
-        }
-        print_json(opened, described)
-        return
-    for run in runs:
-        made = [each for each in versions if each.run_id == run.id]
-        print_rich(run_panel(run, made, wide=console().width >= _WIDE))
 
 
 @database_app.command("upgrade")

@@ -82,6 +82,9 @@ def affected(
 def withdraw(
     node: Annotated[str, _NODE],
     reason: Annotated[str, typer.Option(help="Why, for the audit log.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be done.")
+    ] = False,
     actor: Actor = None,
     yes: Yes = False,
     registry: RegistryPlace = None,
@@ -93,18 +96,14 @@ def withdraw(
     This is traceability, not unlearning: weights keep what they learned from the node.
     """
     with opened_registry(registry, storage) as opened:
-        found = opened.affected_by(node)
-        serving = [each.reference for each in found if each.is_production]
-        question = f"Withdraw node {node}: it had a part in "
-        question += counted(len(found), "version")
-        if serving:
-            question += f", and {', '.join(serving)} will leave production"
-        confirmed(f"{question}. Do it?", yes=yes)
-        done = opened.withdraw(node, reason=reason, actor=actor)
+        done = opened.withdraw(node, reason=reason, actor=actor, dry_run=True)
+        if not dry_run:
+            confirmed(_question(done), yes=yes)
+            done = opened.withdraw(node, reason=reason, actor=actor)
         if output is OutputFormat.JSON:
             print_json(opened, {"withdrawal": asdict(done)})
         else:
-            _tell(done)
+            _tell(done, dry_run=dry_run)
 
 
 @app.command()
@@ -126,8 +125,17 @@ def withdrawals(
         print_rich(table if found else "no node was withdrawn")
 
 
-def _tell(done: Withdrawal) -> None:
-    again = "was withdrawn before" if done.repeated else "is withdrawn"
+def _question(planned: Withdrawal) -> str:
+    had_part = f"it had a part in {counted(len(planned.affected), 'version')}"
+    question = f"Withdraw node {planned.node.node_id}: {had_part}"
+    if planned.demoted:
+        question += f", and {', '.join(planned.demoted)} will leave production"
+    return f"{question}. Do it?"
+
+
+def _tell(done: Withdrawal, *, dry_run: bool) -> None:
+    again = "would be withdrawn" if dry_run else "is withdrawn"
+    again = "was withdrawn before" if done.repeated else again
     print_rich(
         Text(
             f"node {done.node.node_id} {again}: it had a part in "
@@ -135,11 +143,14 @@ def _tell(done: Withdrawal) -> None:
             "newly marked"
         )
     )
+    if dry_run and done.affected:
+        print_rich(Text(f"they are {', '.join(done.affected)}"))
+    left = "would leave production" if dry_run else "left production"
+    took = "would take" if dry_run else "took"
     for reference in done.demoted:
-        print_rich(Text(f"{reference} left production, and nothing took its place"))
+        print_rich(Text(f"{reference} {left}, and nothing {took} its place"))
     for point in done.retraining:
         where = f"from {point.start}" if point.start else "anew"
         print_rich(Text(f"in place of {point.head}: train {where}"))
-    print_rich(
-        Text("The weights themselves keep what they learned from the node.", "dim")
-    )
+    kept = "The weights themselves keep what they learned from the node."
+    print_rich(Text("Nothing was changed." if dry_run else kept, "dim"))

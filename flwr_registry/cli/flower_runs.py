@@ -11,7 +11,6 @@ from flwr_registry.registry import ModelRegistry
 __all__ = ["find_flower_runs", "newest_version", "run_name", "versions_of"]
 
 _SHOWN = 5
-_MOST_VERSIONS = 10_000
 
 
 def find_flower_runs(opened: ModelRegistry, text: str) -> list[Run]:
@@ -43,10 +42,13 @@ def find_flower_runs(opened: ModelRegistry, text: str) -> list[Run]:
 
 
 def versions_of(opened: ModelRegistry, runs: Sequence[Run]) -> list[ModelVersion]:
-    """List the versions of runs with one number of Flower, newest first."""
-    number = runs[0].provenance.flwr_run_id
-    page = opened.search(f"flwr_run_id = '{number}'", page_size=_MOST_VERSIONS)
-    return list(page.versions)
+    """List the versions that runs made, newest first."""
+    ids = {run.id for run in runs}
+    names = dict.fromkeys(run.provenance.name for run in runs)
+    made = [each for name in names for each in opened.list(run=name)]
+    return sorted(
+        (each for each in made if each.run_id in ids), key=lambda each: -each.id
+    )
 
 
 def newest_version(opened: ModelRegistry, reference: str) -> str:

@@ -22,6 +22,7 @@ from flwr_registry.records import (
 __all__ = [
     "add_row",
     "diff_parts",
+    "key_values",
     "number",
     "run_panel",
     "status_of",
@@ -73,7 +74,7 @@ def version_panel(
     storage_url: str,
 ) -> Panel:
     """Show all that is known of one version."""
-    parts: list[RenderableType] = [_key_values(_facts_of(version, run, storage_url))]
+    parts: list[RenderableType] = [key_values(_facts_of(version, run, storage_url))]
     parts += [_errors_of(version)] if version.validation_errors else []
     parts += [_metrics_table(version.metrics)] if version.metrics else []
     parts += [_contribution_table(contributions)] if contributions else []
@@ -94,7 +95,7 @@ def run_panel(run: Run, versions: Sequence[ModelVersion], *, wide: bool) -> Pane
     if versions:
         made = version_table(model, versions, wide=wide)
     title = Text(f"run {run.provenance.name}", style="bold")
-    parts = _spaced([_key_values(facts), made])
+    parts = _spaced([key_values(facts), made])
     return Panel.fit(Group(*parts), title=title, title_align="left")
 
 
@@ -256,7 +257,8 @@ def add_row(table: Table, *cells: str | Text) -> None:
     table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
 
 
-def _key_values(facts: Mapping[str, str | Text]) -> Table:
+def key_values(facts: Mapping[str, str | Text]) -> Table:
+    """Show facts, a line each."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim")
     table.add_column(overflow="fold")

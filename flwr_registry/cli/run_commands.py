@@ -18,30 +18,100 @@ from flwr_registry.cli.application import (
     Yes,
     app,
     confirmed,
+    console,
     opened_registry,
     print_json,
     print_rich,
     tell,
 )
-from flwr_registry.cli.flower_runs import run_name
+from flwr_registry.cli.flower_runs import run_name, versions_of
+from flwr_registry.cli.rendering import add_row, run_panel, table_of
+from flwr_registry.errors import ModelNotFoundError, did_you_mean
+from flwr_registry.records import Run
+from flwr_registry.registry import ModelRegistry
 
-__all__ = ["run_app"]
+__all__ = ["run_app", "show_runs"]
 
-run_app = typer.Typer(no_args_is_help=True, help="Look after runs.")
+RunName = Annotated[
+    str, typer.Argument(metavar="NAME", help="Its name, or the number of `flwr run`.")
+]
+
+# Narrower terminals have no room for the time of each version.
+_WIDE = 100
+
+run_app = typer.Typer(no_args_is_help=True, help="Look at runs, and free them.")
 app.add_typer(run_app, name="run")
 
 
-@run_app.callback()
-def _group() -> None:
-    """Keep the name of its only command."""
+@app.command("runs")
+def list_runs(
+    model: Annotated[str | None, typer.Argument(help="Only this model.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+    output: Format = OutputFormat.DEFAULT,
+) -> None:
+    """List the runs, newest first: each start, and how many versions its run made."""
+    with opened_registry(registry, storage) as opened:
+        if model is not None and model not in opened.models():
+            opened.latest(model)
+        found = opened.runs(model)
+        runs = found[:limit]
+        if output is OutputFormat.JSON:
+            print_json(opened, {"runs": [asdict(each) for each in runs]})
+            return
+        table = table_of("run", "model", "#versions", "started (UTC)", "Flower's run")
+        for each in runs:
+            about = each.provenance
+            made = opened.list(about.model, run=about.name)
+            add_row(
+                table,
+                about.name,
+                about.model,
+                str(len(made)),
+                f"{each.started_at:%Y-%m-%d %H:%M}",
+                about.flwr_run_id,
+            )
+        print_rich(table if runs else "no run")
+        if len(found) > limit:
+            tell(f"{len(found) - limit} more with --limit {len(found)}")
+
+
+@run_app.command("show")
+def show_run(
+    name: RunName,
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+    output: Format = OutputFormat.DEFAULT,
+) -> None:
+    """Show where a run comes from, and the versions that it made."""
+    with opened_registry(registry, storage) as opened:
+        wanted = run_name(opened, name)
+        runs = [run for run in opened.runs() if run.provenance.name == wanted]
+        if not runs:
+            told = _unknown_run(opened, name, f"no run {name!r}")
+            raise ModelNotFoundError(told, reference=name)
+        show_runs(opened, runs, output)
+
+
+def show_runs(opened: ModelRegistry, runs: list[Run], output: OutputFormat) -> None:
+    """Show runs, which have one name or one number of Flower."""
+    versions = versions_of(opened, runs)
+    if output is OutputFormat.JSON:
+        described = {
+            "runs": [asdict(each) for each in runs],
+            "versions": [asdict(each) for each in versions],
+        }
+        print_json(opened, described)
+        return
+    for run in runs:
+        made = [each for each in versions if each.run_id == run.id]
+        print_rich(run_panel(run, made, wide=console().width >= _WIDE))
 
 
 @run_app.command()
 def release(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="NAME", help="Its name, or the number of `flwr run`."),
-    ],
+    name: RunName,
     yes: Yes = False,
     actor: Actor = None,
     registry: RegistryPlace = None,
@@ -56,9 +126,8 @@ def release(
         name = run_name(opened, name)
         held = opened.run_lease(name)
         if held is None:
-            message = f"Error: no start of run {name} ever held it"
-            tell(message, color="red")
-            raise typer.Exit(1)
+            problem = f"no start of run {name} ever held it"
+            raise ModelNotFoundError(_unknown_run(opened, name, problem))
         if not held.released:
             question = f"Run {name} is held by {held}. Free it?"
             # Whoever calls it in a script has decided: nothing is lost by it.
@@ -72,3 +141,9 @@ def release(
         print_rich(Text(f"run {name} {was} {held}"))
         if not held.released:
             print_rich("it is free now")
+
+
+def _unknown_run(opened: ModelRegistry, name: str, problem: str) -> str:
+    known = list(dict.fromkeys(run.provenance.name for run in opened.runs()))
+    near = did_you_mean(name, known, "the newest are")
+    return problem if name in known else f"{problem}; {near}"

@@ -23,7 +23,7 @@ from flwr_registry.cli.application import (
     print_rich,
 )
 from flwr_registry.cli.lost_database import tell_after
-from flwr_registry.errors import SchemaVersionError, counted
+from flwr_registry.errors import DatabaseNotFoundError, SchemaVersionError, counted
 from flwr_registry.records import (
     Finding,
     Severity,
@@ -33,6 +33,11 @@ from flwr_registry.records import (
 from flwr_registry.registry import ModelRegistry
 
 __all__ = ["doctor", "verify"]
+
+_NEXT = (
+    "there is no version yet: wrap the strategy of an app in RegistryStrategy and run "
+    "it, or register a file: flwr-registry register FILE --model NAME"
+)
 
 
 @app.command()
@@ -121,6 +126,10 @@ def doctor(
             )
             _tell_findings([finding])
             raise typer.Exit(1) from error
+        except DatabaseNotFoundError:
+            if output is OutputFormat.DEFAULT:
+                print_rich(_NEXT)
+            raise
         with opened:
             restored = _restored(opened, actor, adopt=adopt) if rebuild else []
             findings = opened.doctor(deep=deep)
@@ -134,6 +143,8 @@ def doctor(
                     place = f"{opened.storage.url} is the storage of {opened.url} now"
                     print_rich(Text(place))
                 _tell_findings(findings)
+                if not opened.list(limit=1):
+                    print_rich(_NEXT)
     if any(each.severity is Severity.ERROR for each in findings):
         raise typer.Exit(1)
 

@@ -23,6 +23,7 @@ from flwr_registry.records.lineages import (
     WeightsDiff,
 )
 from flwr_registry.records.names import check_name
+from flwr_registry.records.places import StorageOwner, Whereabouts
 from flwr_registry.records.promotions import Promotion
 from flwr_registry.records.runs import (
     Contribution,
@@ -89,6 +90,7 @@ __all__ = [
     "RunProvenance",
     "SettingChange",
     "Severity",
+    "StorageOwner",
     "StoredObject",
     "UnknownDeletion",
     "UnknownFile",
@@ -98,6 +100,7 @@ __all__ = [
     "VersionMetadata",
     "VersionStatus",
     "WeightsDiff",
+    "Whereabouts",
     "Withdrawal",
     "WithdrawnNode",
     "check_name",

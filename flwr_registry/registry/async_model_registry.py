@@ -9,6 +9,7 @@ from flwr_registry.registry.verbs.exchange_verbs import AsyncExchangeVerbs
 from flwr_registry.registry.verbs.labelling_verbs import AsyncLabellingVerbs
 from flwr_registry.registry.verbs.lease_verbs import AsyncLeaseVerbs
 from flwr_registry.registry.verbs.lineage_verbs import AsyncLineageVerbs
+from flwr_registry.registry.verbs.place_verbs import AsyncPlaceVerbs
 from flwr_registry.registry.verbs.promotion_verbs import AsyncPromotionVerbs
 from flwr_registry.registry.verbs.reading_verbs import AsyncReadingVerbs
 from flwr_registry.registry.verbs.recording_verbs import AsyncRecordingVerbs
@@ -31,6 +32,7 @@ class AsyncModelRegistry(
     AsyncAuditVerbs,
     AsyncUpkeepVerbs,
     AsyncExchangeVerbs,
+    AsyncPlaceVerbs,
 ):
     """`ModelRegistry` with the same verbs, awaited, on aiosqlite or asyncpg.
 

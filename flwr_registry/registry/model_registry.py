@@ -9,6 +9,7 @@ from flwr_registry.registry.verbs.exchange_verbs import ExchangeVerbs
 from flwr_registry.registry.verbs.labelling_verbs import LabellingVerbs
 from flwr_registry.registry.verbs.lease_verbs import LeaseVerbs
 from flwr_registry.registry.verbs.lineage_verbs import LineageVerbs
+from flwr_registry.registry.verbs.place_verbs import PlaceVerbs
 from flwr_registry.registry.verbs.promotion_verbs import PromotionVerbs
 from flwr_registry.registry.verbs.reading_verbs import ReadingVerbs
 from flwr_registry.registry.verbs.recording_verbs import RecordingVerbs
@@ -31,6 +32,7 @@ class ModelRegistry(
     AuditVerbs,
     UpkeepVerbs,
     ExchangeVerbs,
+    PlaceVerbs,
 ):
     """Versions of models with their past, in one database and one storage.
 

@@ -1,12 +1,13 @@
-"""run release on the command line."""
+"""Runs on the command line."""
 
 import json
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 
 from flwr_registry.checkpointing import StorageLeases
-from flwr_registry.records import Lease, LeaseHolder
+from flwr_registry.records import Lease, LeaseHolder, RunProvenance
 from flwr_registry.registry import DatabaseLeases, ModelRegistry
 
 LEASE = Lease(
@@ -47,3 +48,24 @@ def test_it_says_so_as_json(run_command):
 def test_a_run_that_nobody_ever_held_is_an_error(run_command):
     result = run_command("run", "release", "trail", code=1)
     assert "no start of run trail ever held it" in result.stderr
+
+
+def test_runs_are_listed_and_shown(run_command, tmp_path):
+    with ModelRegistry(tmp_path / "registry.db") as registry:
+        for number, name in enumerate(("first", "second")):
+            run = registry.start_run(
+                RunProvenance(name, "m", flwr_run_id=f"12{number}")
+            )
+            registry.register({"w": np.full(2, number)}, model="m", run=run)
+    lines = run_command("runs").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["run", "second", "first"]
+    assert lines[1].split()[1:3] == ["m", "1"] and lines[1].split()[-1] == "121"
+    few = run_command("runs", "m", "--limit", "1")
+    assert "first" not in few.stdout and "1 more with --limit 2" in few.stderr
+    for reference in ("first", "120"):
+        shown = run_command("run", "show", reference).stdout
+        assert "run first" in shown and "1.0.0" in shown and "1.1.0" not in shown
+    for verb in ("show", "release"):
+        unknown = run_command("run", verb, "frist", code=1).stderr
+        assert "; did you mean first? the newest are second, first" in unknown
+    assert "known models: m" in run_command("runs", "n", code=1).stderr

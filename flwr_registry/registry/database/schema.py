@@ -60,7 +60,8 @@ def open_schema(database: Database, *, create: bool) -> None:
     if not create:
         raise DatabaseNotFoundError(
             f"there is no registry at {database.place}: point elsewhere with "
-            "--registry URL or FLWR_REGISTRY_URL, or start a run that records into it"
+            "--registry URL or FLWR_REGISTRY_URL ('flwr-registry where' says what "
+            "decides), or start a run that records into it"
         )
     _make_file(database)
     database.write(partial(_create, place=database.place))

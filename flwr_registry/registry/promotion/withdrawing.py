@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,7 +17,25 @@ from flwr_registry.registry.rows.json_values import plain_text
 from flwr_registry.registry.rows.model_db import ModelRow
 from flwr_registry.registry.rows.version_db import VersionRow
 
-__all__ = ["list_withdrawals", "withdraw"]
+__all__ = ["list_withdrawals", "plan_withdrawal", "withdraw"]
+
+
+def plan_withdrawal(
+    session: Session, names: tuple[str, ...], reason: str, actor: str
+) -> Withdrawal:
+    """Tell what `withdraw` would do, and raise what it would."""
+    node = known_node(session, names)
+    affected = affected_rows(session, node)
+    row = session.scalar(select(WithdrawalRow).where(WithdrawalRow.node_id == node))
+    planned = WithdrawnNode(node, actor, plain_text(reason), datetime.now(UTC))
+    return Withdrawal(
+        node=planned if row is None else _record(row),
+        repeated=row is not None,
+        affected=tuple(map(_reference, affected)),
+        newly_marked=sum(not each.withdrawn for each in affected),
+        demoted=tuple(_reference(each) for each in affected if each.is_production),
+        retraining=_retraining(session, affected),
+    )
 
 
 def withdraw(

@@ -14,7 +14,11 @@ from flwr_registry.registry.lineage.contributing import (
     contributors_of,
     known_node,
 )
-from flwr_registry.registry.promotion.withdrawing import list_withdrawals, withdraw
+from flwr_registry.registry.promotion.withdrawing import (
+    list_withdrawals,
+    plan_withdrawal,
+    withdraw,
+)
 from flwr_registry.registry.rows.json_values import plain_text
 from flwr_registry.registry.rows.row_records import version_record
 from flwr_registry.registry.steps import Steps, read, write
@@ -48,7 +52,12 @@ class ContributorVerbs(BlockingRegistry):
         return self._run(_affected(self.node_names, node_id))
 
     def withdraw(
-        self, node_id: str | int, *, reason: str = "", actor: str | None = None
+        self,
+        node_id: str | int,
+        *,
+        reason: str = "",
+        actor: str | None = None,
+        dry_run: bool = False,
     ) -> Withdrawal:
         """Mark every version that a node had a part in, now and later.
 
@@ -56,12 +65,17 @@ class ContributorVerbs(BlockingRegistry):
         what they learned: a model without the node has to be trained anew, from the
         points that the result names.
 
+        Parameters
+        ----------
+        dry_run : bool
+            Only tell what would be done.
+
         Raises
         ------
         NodeNotFoundError
             When it never took part.
         """
-        return self._run(_withdrawn(self.node_names, node_id, reason, actor))
+        return self._run(_withdrawn(self.node_names, node_id, reason, actor, dry_run))
 
     def withdrawals(self) -> builtins.list[WithdrawnNode]:
         """List the nodes that were withdrawn, the last one first."""
@@ -80,10 +94,17 @@ class AsyncContributorVerbs(AwaitedRegistry):
         return await self._run(_affected(self.node_names, node_id))
 
     async def withdraw(
-        self, node_id: str | int, *, reason: str = "", actor: str | None = None
+        self,
+        node_id: str | int,
+        *,
+        reason: str = "",
+        actor: str | None = None,
+        dry_run: bool = False,
     ) -> Withdrawal:
         """Mark what a node had a part in; see `ModelRegistry.withdraw`."""
-        return await self._run(_withdrawn(self.node_names, node_id, reason, actor))
+        return await self._run(
+            _withdrawn(self.node_names, node_id, reason, actor, dry_run)
+        )
 
     async def withdrawals(self) -> builtins.list[WithdrawnNode]:
         """List withdrawn nodes; see `ModelRegistry.withdrawals`."""
@@ -106,9 +127,15 @@ def _affected(
 
 
 def _withdrawn(
-    names: NodeNames, node_id: str | int, reason: str, actor: str | None
+    names: NodeNames,
+    node_id: str | int,
+    reason: str,
+    actor: str | None,
+    dry_run: bool,
 ) -> Steps[Withdrawal]:
     forms, who = _forms(names, node_id), current_actor(actor)
+    if dry_run:
+        return read(lambda session: plan_withdrawal(session, forms, reason, who))
     return write(lambda session: withdraw(session, forms, reason, who))
 
 

@@ -34,6 +34,17 @@ def test_what_is_marked_and_what_is_named(registry, line):
     assert listed.actor == "ann"
 
 
+def test_a_dry_run_tells_the_same_and_changes_nothing(registry, line):
+    planned = registry.withdraw("bob", reason="left", actor="ann", dry_run=True)
+    assert registry.withdrawals() == []
+    assert registry.production("digits").version == "1.1.0"
+    done = registry.withdraw("bob", reason="left", actor="ann")
+    assert (planned.affected, planned.newly_marked) == (done.affected, 3)
+    assert (planned.demoted, planned.retraining) == (done.demoted, done.retraining)
+    with pytest.raises(NodeNotFoundError):
+        registry.withdraw("eve", dry_run=True)
+
+
 def test_nothing_affected_is_or_comes_into_production(registry, line):
     registry.withdraw("bob")
     with pytest.raises(NoProductionModelError):

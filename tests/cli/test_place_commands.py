@@ -1,0 +1,70 @@
+"""Where the registry lies, as the command line says it."""
+
+import json
+
+import numpy as np
+from typer.testing import CliRunner
+
+from flwr_registry import ModelRegistry
+from flwr_registry.cli import app
+
+
+def told(*words, code=0):
+    done = CliRunner().invoke(app, ["where", *words])
+    assert done.exit_code == code, done.output
+    return " ".join(done.stdout.split())
+
+
+def where(*words):
+    done = CliRunner().invoke(app, ["where", *words, "--format", "json"])
+    return json.loads(done.stdout)["where"]
+
+
+def test_relative_places_are_those_of_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with ModelRegistry(tmp_path / "r.db", tmp_path / "w") as registry:
+        registry.register({"w": np.ones(2)}, model="digits")
+        identity = registry.where().registry_id
+    text = told("--registry", "r.db", "--storage", "w")
+    assert f"database sqlite:///{tmp_path}/r.db why --registry" in text
+    assert "holds 1 version of digits, 0 runs" in text
+    assert f"storage {tmp_path}/w why it --storage holds it files of 1 version" in text
+    assert f"whose this registry's, {identity}" in text
+    monkeypatch.setenv("FLWR_REGISTRY_URL", "r.db")
+    monkeypatch.setenv("FLWR_REGISTRY_STORAGE", "w")
+    found = where()
+    assert found["database"] == f"sqlite:///{tmp_path}/r.db"
+    assert found["database_origin"] == "FLWR_REGISTRY_URL"
+    assert found["storage_origin"] == "FLWR_REGISTRY_STORAGE"
+    assert found["owner"]["registry_id"] == identity
+
+
+def test_another_registrys_storage_is_told_of(tmp_path):
+    with ModelRegistry(tmp_path / "a.db", tmp_path / "w") as registry:
+        registry.register({"w": np.ones(2)}, model="digits")
+    ModelRegistry(tmp_path / "b.db").close()
+    places = ("--registry", str(tmp_path / "b.db"), "--storage", str(tmp_path / "w"))
+    text = told(*places)
+    assert "whose another registry's" in text and f"{tmp_path}/a.db" in text
+
+
+def test_nothing_is_there_yet(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLWR_HOME", str(tmp_path))
+    monkeypatch.delenv("FLWR_REGISTRY_URL", raising=False)
+    text = told()
+    assert "why default, in FLWR_HOME holds nothing" in text
+    assert not list(tmp_path.iterdir())
+    assert where()["storage"] == f"{tmp_path}/registry"
+    done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == 1
+    assert "register FILE --model NAME" in done.stdout
+    assert "flwr-registry where" in done.stderr
+
+
+def test_a_storage_that_cannot_be_read_is_told_of(tmp_path):
+    ModelRegistry(tmp_path / "r.db").close()
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "registry.json").write_text("{")
+    places = ("--registry", str(tmp_path / "r.db"), "--storage", str(tmp_path / "w"))
+    text = told(*places)
+    assert "cannot be read" in text and "whose unknown" in text
