@@ -31,6 +31,16 @@ Predict = Annotated[
         metavar="MODULE:FUNCTION", help="predict(weights, inputs), without torch."
     ),
 ]
+LoadTimeout = Annotated[
+    float, typer.Option(help="For a version to be loaded, in its trial and here.")
+]
+WithoutTrial = Annotated[
+    str,
+    typer.Option(
+        metavar="REASON",
+        help="Serve versions without trying them in a process of their own first.",
+    ),
+]
 MaxBody = Annotated[int, typer.Option(help="Longer requests are refused.")]
 MaxOpenBody = Annotated[
     int, typer.Option(help="Of all requests under way; those beyond get 503.")
@@ -75,6 +85,8 @@ def serve(
     poll_seconds: Annotated[
         float, typer.Option(help="How often to look for another version.")
     ] = 1.0,
+    load_timeout_seconds: LoadTimeout = 120.0,
+    without_trial: WithoutTrial = "",
     max_body_bytes: MaxBody = 16 * 1024 * 1024,
     max_open_body_bytes: MaxOpenBody = 128 * 1024 * 1024,
     max_values: MaxValues = 1_000_000,
@@ -90,7 +102,7 @@ def serve(
     """Serve a model over HTTP (Open Inference Protocol), and follow its promotions."""
     # Not before it is wanted: FastAPI takes half a second.
     from flwr_registry.serving import ModelServer
-    from flwr_registry.serving.predictor import Predictor
+    from flwr_registry.serving.predictor_loader import PredictorLoader
     from flwr_registry.serving.server_options import ServerOptions
 
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
@@ -103,6 +115,8 @@ def serve(
             token=token,
             insecure=insecure,
             poll_seconds=poll_seconds,
+            load_timeout_seconds=load_timeout_seconds,
+            without_trial=without_trial,
             max_body_bytes=max_body_bytes,
             max_open_body_bytes=max_open_body_bytes,
             max_values=max_values,
@@ -116,10 +130,5 @@ def serve(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     with opened_registry(registry, storage) as opened:
-
-        def load(reference: str) -> Predictor:
-            return Predictor(
-                reference, factory, predict=predict, registry=opened, device=device
-            )
-
+        load = PredictorLoader(opened, factory, predict=predict, device=device)
         ModelServer(opened, model, load, options).run()

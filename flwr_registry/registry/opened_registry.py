@@ -49,6 +49,20 @@ class OpenedRegistry:
         """The absolute place of the database, without its password."""
         return place_of(self._places.database)
 
+    def described_places(self) -> dict[str, Any] | None:
+        """Return what another process opens the same registry with.
+
+        The password of the database is in it. None where the storage was given as an
+        object, which no text describes.
+        """
+        if not isinstance(self._places.storage, str):
+            return None
+        return {
+            "url": self._places.database.render_as_string(hide_password=False),
+            "storage": self._places.storage,
+            "timeout_seconds": self._timeout_seconds,
+        }
+
     @property
     def storage(self) -> StorageBackend:
         """Where the bytes of the versions lie."""

@@ -5,11 +5,18 @@ from typing import TYPE_CHECKING, Any
 from flwr_registry.serving.input_schema import InputSchema
 from flwr_registry.serving.module_factory import described_model
 from flwr_registry.serving.predictor import Predictor
+from flwr_registry.serving.predictor_loader import PredictorLoader
 
 if TYPE_CHECKING:
     from flwr_registry.serving.model_server import ModelServer as ModelServer
 
-__all__ = ["InputSchema", "ModelServer", "Predictor", "described_model"]
+__all__ = [
+    "InputSchema",
+    "ModelServer",
+    "Predictor",
+    "PredictorLoader",
+    "described_model",
+]
 
 
 def __getattr__(name: str) -> Any:

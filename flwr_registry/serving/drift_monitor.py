@@ -62,10 +62,16 @@ class DriftMonitor:
         record: Callable[[ModelVersion, Sequence[DriftFinding]], object],
     ) -> None:
         self.version = version
+        self._described = _described(baseline)
         self._live = {name: LiveDistribution(each) for name, each in baseline.items()}
         self._record = record
         self._told: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
+
+    def watches(self, version: ModelVersion, baseline: Baseline) -> bool:
+        """Whether it is this version that is held against this baseline."""
+        same = version.id == self.version.id
+        return same and _described(baseline) == self._described
 
     def observe(self, inputs: NamedArrays, outputs: NamedArrays) -> None:
         """Count a batch."""
@@ -107,3 +113,7 @@ class DriftMonitor:
                 _LOGGER.warning("registry: drift (%s): %s", each.severity, each.message)
             self._record(self.version, fresh)
         self._told = {each.key for each in found}
+
+
+def _described(baseline: Baseline) -> dict[str, object]:
+    return {name: each.to_json() for name, each in baseline.items()}

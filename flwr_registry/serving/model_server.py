@@ -37,7 +37,8 @@ class ModelServer:
     reference : str
         What to serve: a name for the model's production version, or any reference.
     load : callable
-        Makes a `Predictor` of a reference to a single version.
+        Makes a `Predictor` of a reference to a single version. With a `PredictorLoader`
+        a version that was not served before is tried in a process of its own first.
     options : ServerOptions, optional
         Address, token and limits.
 
@@ -50,8 +51,7 @@ class ModelServer:
 
     Examples
     --------
-    >>> def load(reference):                                    # doctest: +SKIP
-    ...     return Predictor(reference, Net, registry=registry)
+    >>> load = PredictorLoader(registry, Net)                   # doctest: +SKIP
     >>> ModelServer(registry, "digits", load).run()             # doctest: +SKIP
     """
 

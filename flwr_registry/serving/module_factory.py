@@ -17,6 +17,7 @@ __all__ = [
     "described_model",
     "factory_named",
     "installed_torch",
+    "name_of",
     "recorded_factory",
     "recorded_schema",
 ]
@@ -45,18 +46,35 @@ def described_model(
     >>> described_model("shop.task:Net", hidden=32)
     {'factory': 'shop.task:Net', 'arguments': {'hidden': 32}}
     """
-    named = factory
-    if not isinstance(factory, str):
-        named = f"{factory.__module__}:{factory.__qualname__}"
-        if factory.__module__ == "__main__" or "<locals>" in named:
-            raise ModuleMismatchError(
-                f"{named} cannot be found by name from another process: put the class "
-                "at the top of a module that can be imported"
-            )
+    named = factory if isinstance(factory, str) else name_of(factory)
     described: dict[str, Any] = {_FACTORY: named, _ARGUMENTS: arguments}
     if inputs is not None:
         described[_INPUTS] = InputSchema.of(inputs).to_json()
     return described
+
+
+def name_of(found: Any) -> str:
+    """Return the name by which another process finds a class or function.
+
+    Raises
+    ------
+    ModuleMismatchError
+        When it has none.
+    """
+    module = getattr(found, "__module__", None)
+    name = getattr(found, "__qualname__", None)
+    if module is None or name is None:
+        raise ModuleMismatchError(
+            f"a {type(found).__name__} has no name by which another process finds it: "
+            "give a class or function"
+        )
+    named = f"{module}:{name}"
+    if module == "__main__" or "<" in name:
+        raise ModuleMismatchError(
+            f"{named} cannot be found by name from another process: put it at the top "
+            "of a module that can be imported"
+        )
+    return named
 
 
 def recorded_schema(model_config: Mapping[str, Any]) -> InputSchema | None:

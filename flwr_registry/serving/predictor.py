@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -10,28 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flwr_registry.errors import ModuleMismatchError, PredictionError
+from flwr_registry.errors import PredictionError
 from flwr_registry.records import ModelVersion, VersionStatus
 from flwr_registry.registry import ModelRegistry
 from flwr_registry.serving.drift_monitor import baseline_of
+from flwr_registry.serving.foreign_code import contained
 from flwr_registry.serving.input_schema import InputSchema, NamedArrays, named_inputs
-from flwr_registry.serving.module_factory import (
-    built,
-    factory_named,
-    recorded_factory,
-    recorded_schema,
-)
-from flwr_registry.serving.runners import (
-    Runner,
-    booster_runner,
-    function_runner,
-    module_runner,
-    refuse_unsound,
-)
+from flwr_registry.serving.module_factory import recorded_schema
+from flwr_registry.serving.runners import refuse_unsound, runner_of
 from flwr_registry.validation import TensorReference
 from flwr_registry.weights import Weights
 
-__all__ = ["Predictor", "production_reference", "refuse_unfit"]
+__all__ = ["Predict", "Predictor", "production_reference", "refuse_unfit"]
 
 _MAX_BATCH_BYTES = 64 * 1024 * 1024
 
@@ -119,9 +108,10 @@ class Predictor:
         config = self.version.metadata.model_config
         self.schema = schema if schema is not None else recorded_schema(config)
         self._max_batch_bytes = max_batch_bytes
-        self._run = _runner(
-            self.version, weights, model, arguments or {}, predict, device
-        )
+        with contained(f"loading {self.version.reference}"):
+            self._run = runner_of(
+                self.version, weights, model, arguments or {}, predict, device
+            )
         if warm_up and self.schema is not None:
             self.run(self.schema.zeros())
 
@@ -195,14 +185,15 @@ class Predictor:
             When the model itself fails.
         """
         try:
-            made = [self._run(batch) for batch in self._batches(inputs)]
+            with contained(f"{self.version.reference}, asked to predict,"):
+                made = [self._run(batch) for batch in self._batches(inputs)]
         except PredictionError:
             raise
         except Exception as error:
             shapes = {name: list(each.shape) for name, each in inputs.items()}
             raise PredictionError(
                 f"{self.version.reference} cannot predict for inputs of shape "
-                f"{shapes}: {error}"
+                f"{shapes}: {error or type(error).__name__}"
             ) from error
         if len(made) == 1:
             return made[0]
@@ -266,39 +257,6 @@ def _opened(
         return
     with ModelRegistry(registry, storage, create=False) as opened:
         yield opened
-
-
-def _runner(
-    version: ModelVersion,
-    weights: Weights,
-    model: Model,
-    arguments: Mapping[str, Any],
-    predict: Predict | str | None,
-    device: str,
-) -> Runner:
-    if predict is not None:
-        function = factory_named(predict) if isinstance(predict, str) else predict
-        return function_runner(function, weights)
-    if model is None and weights.opaque:
-        return booster_runner(weights)
-    return module_runner(_module(version, model, arguments), weights, device)
-
-
-def _module(version: ModelVersion, model: Model, arguments: Mapping[str, Any]) -> Any:
-    if model is None:
-        recorded = recorded_factory(version.metadata.model_config)
-        if recorded is None:
-            raise ModuleMismatchError(
-                f"{version.reference} does not say how its module is built: give "
-                "model=Net (--factory package.module:Net), or record it with "
-                "model_config=described_model(Net)"
-            )
-        return recorded()
-    if isinstance(model, str):
-        return built(factory_named(model), model, arguments)
-    if isinstance(model, type) or not hasattr(model, "state_dict"):
-        return built(model, getattr(model, "__name__", str(model)), arguments)
-    return copy.deepcopy(model)
 
 
 def _batch_of_one(value: Any) -> Any:

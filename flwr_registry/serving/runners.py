@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -9,8 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flwr_registry.errors import ModuleMismatchError, PredictionError
-from flwr_registry.serving.input_schema import NamedArrays
-from flwr_registry.serving.module_factory import installed_torch
+from flwr_registry.records import ModelVersion
+from flwr_registry.serving.input_schema import DEFAULT_INPUT, NamedArrays
+from flwr_registry.serving.module_factory import (
+    built,
+    factory_named,
+    installed_torch,
+    recorded_factory,
+)
 from flwr_registry.validation import booster_errors, is_booster
 from flwr_registry.validation.checks import same_names, same_shapes
 from flwr_registry.weights import Architecture, Weights
@@ -21,6 +28,7 @@ __all__ = [
     "function_runner",
     "module_runner",
     "refuse_unsound",
+    "runner_of",
 ]
 
 Runner = Callable[[NamedArrays], NamedArrays]
@@ -120,6 +128,8 @@ def booster_runner(weights: Weights) -> Runner:
         (features,) = inputs.values()
         return _named_outputs(booster.inplace_predict(features))
 
+    # Reading a model proves little: XGBoost looks at most of it when it predicts.
+    run({DEFAULT_INPUT: np.zeros((1, booster.num_features()), np.float32)})
     return run
 
 
@@ -175,3 +185,43 @@ def _array(name: str, value: Any) -> NDArray[Any]:
     if array.dtype.hasobject:
         raise PredictionError(f"the model's output {name!r} is no array of numbers")
     return array
+
+
+def runner_of(
+    version: ModelVersion,
+    weights: Weights,
+    model: Any,
+    arguments: Mapping[str, Any],
+    predict: Callable[[Weights, Any], Any] | str | None,
+    device: str,
+) -> Runner:
+    """Return what runs a version, as `Predictor` is told to.
+
+    Raises
+    ------
+    ModuleMismatchError
+        When weights and module differ, or nothing says how the module is built.
+    """
+    if predict is not None:
+        function = factory_named(predict) if isinstance(predict, str) else predict
+        return function_runner(function, weights)
+    if model is None and weights.opaque:
+        return booster_runner(weights)
+    return module_runner(_module(version, model, arguments), weights, device)
+
+
+def _module(version: ModelVersion, model: Any, arguments: Mapping[str, Any]) -> Any:
+    if model is None:
+        recorded = recorded_factory(version.metadata.model_config)
+        if recorded is None:
+            raise ModuleMismatchError(
+                f"{version.reference} does not say how its module is built: give "
+                "model=Net (--factory package.module:Net), or record it with "
+                "model_config=described_model(Net)"
+            )
+        return recorded()
+    if isinstance(model, str):
+        return built(factory_named(model), model, arguments)
+    if isinstance(model, type) or not hasattr(model, "state_dict"):
+        return built(model, getattr(model, "__name__", str(model)), arguments)
+    return copy.deepcopy(model)

@@ -18,6 +18,7 @@ from flwr_registry.serving.predictor import Predictor, production_reference
 from flwr_registry.serving.server_metrics import ServerMetrics
 from flwr_registry.serving.server_options import ServerOptions
 from flwr_registry.serving.version_follower import VersionFollower
+from flwr_registry.serving.version_trial import trial_of
 from flwr_registry.shown_text import OneLineLogger
 
 __all__ = ["ServedModel"]
@@ -61,7 +62,9 @@ class ServedModel:
             registry,
             followed,
             load,
+            trial=trial_of(load, options),
             poll_seconds=options.poll_seconds,
+            stall_seconds=options.load_timeout_seconds,
             on_load=self._note_load,
             on_poll=self._review_drift,
         )
@@ -131,13 +134,25 @@ class ServedModel:
             # Told again after a failure here, the load is not counted again.
             self._unwatched_id = version.id
             self._monitor = None
-            baseline = self._registry.drift_baseline(version.reference)
-            self._monitor = DriftMonitor(version, baseline, self._record_drift)
+            self._watch_drift(version)
             self._unwatched_id = None
 
+    def _watch_drift(self, version: ModelVersion) -> None:
+        """Hold what a version is asked against the baseline that it has now."""
+        baseline = self._registry.drift_baseline(version.reference)
+        if self._monitor is None or not self._monitor.watches(version, baseline):
+            self._monitor = DriftMonitor(version, baseline, self._record_drift)
+
     def _review_drift(self) -> None:
-        if self._monitor is not None:
-            self._monitor.review()
+        if self._monitor is None:
+            return
+        try:
+            # It may have been set, or set anew, since the version is served.
+            self._watch_drift(self._monitor.version)
+        except RegistryError:
+            # The follower tells of a registry that cannot be asked.
+            return
+        self._monitor.review()
 
     def _record_drift(
         self, version: ModelVersion, findings: Sequence[DriftFinding]

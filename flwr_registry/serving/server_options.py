@@ -55,6 +55,13 @@ class ServerOptions:
         How long requests under way may take when the server is told to end.
     poll_seconds : float
         How often the registry is asked for another version.
+    load_timeout_seconds : float
+        How long a version may take to be loaded, in its trial and here; after that it
+        hangs.
+    without_trial : str
+        Why versions are not tried in a process of their own before they are served, for
+        the log; empty to try them. A trial starts a Python process, imports what the
+        model needs, and holds the model once more on the same device.
 
     Raises
     ------
@@ -81,6 +88,8 @@ class ServerOptions:
     idle_seconds: float = 5.0
     shutdown_seconds: float = 10.0
     poll_seconds: float = 1.0
+    load_timeout_seconds: float = 120.0
+    without_trial: str = ""
 
     def __post_init__(self) -> None:
         for each in fields(self):

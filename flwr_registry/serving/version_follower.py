@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 from flwr_registry.errors import (
     ModelNotFoundError,
     NoProductionModelError,
+    PredictionError,
     RegistryError,
 )
 from flwr_registry.records import ModelVersion
 from flwr_registry.registry import ModelRegistry
+from flwr_registry.serving.foreign_code import contained
 from flwr_registry.serving.predictor import Predictor, refuse_unfit
+from flwr_registry.serving.retries import Retries
+from flwr_registry.serving.version_trial import Trial
+from flwr_registry.serving.watched_thread import WatchedThread
 from flwr_registry.shown_text import OneLineLogger
 
 __all__ = ["VersionFollower"]
 
 _LOGGER = OneLineLogger("flwr_registry")
-_LONGEST_PAUSE_SECONDS = 60.0
+_LONGEST_STOP_SECONDS = 30.0
 
 
 class VersionFollower:
@@ -34,8 +38,13 @@ class VersionFollower:
         What to follow, such as ``digits@production``.
     load : callable
         Makes a predictor of a reference to a single version.
+    trial : callable, optional
+        Tries a version that was not served here before, see `trial_of`. One that it
+        does not pass is not loaded.
     poll_seconds : float
         How often the registry is asked.
+    stall_seconds : float
+        A load that takes longer hangs: it is left alone, and following begins anew.
     on_load : callable, optional
         Is told of each attempt, by its version and whether it succeeded. Where it fails
         itself, the version is served all the same, and it is told again with each poll
@@ -47,8 +56,6 @@ class VersionFollower:
     ----------
     current : Predictor or None
         What is served; None when nothing is.
-    problem : str
-        Why it is not what it should be; empty when all is well.
     """
 
     def __init__(
@@ -57,26 +64,41 @@ class VersionFollower:
         reference: str,
         load: Callable[[str], Predictor],
         *,
+        trial: Trial | None = None,
         poll_seconds: float = 1.0,
+        stall_seconds: float = 120.0,
         on_load: Callable[[ModelVersion, bool], None] = lambda *_: None,
         on_poll: Callable[[], None] = lambda: None,
     ) -> None:
         if poll_seconds <= 0:
             raise ValueError(f"poll_seconds is above 0, not {poll_seconds}")
         self.current: Predictor | None = None
-        self.problem = "no version was loaded yet"
+        self._problem = "no version was loaded yet"
         self._registry = registry
         self._reference = reference
         self._load = load
+        self._trial = trial
         self._poll_seconds = poll_seconds
         self._on_load = on_load
         self._on_poll = on_poll
-        self._failed: tuple[int, float, float] | None = None
+        self._failure = self._let_go_for = ""
+        self._loading: ModelVersion | None = None
+        self._tried_ids: set[int] = set()
+        self._retries = Retries(poll_seconds)
         self._untold: ModelVersion | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(
-            target=self._follow, name="flwr-registry-follower", daemon=True
+        self._thread = WatchedThread(
+            self._take_turn,
+            name="flwr-registry-follower",
+            pause_seconds=poll_seconds,
+            stall_seconds=stall_seconds,
+            on_loss=self._note_loss,
         )
+
+    @property
+    def problem(self) -> str:
+        """Why what is served is not what it should be; empty when all is well."""
+        trouble = self._thread.trouble
+        return f"following {self._reference} {trouble}" if trouble else self._problem
 
     def load_first(self) -> None:
         """Load what is named now; nothing is also right while nothing is in production.
@@ -91,17 +113,15 @@ class VersionFollower:
         except NoProductionModelError as error:
             self._note(str(error))
         else:
-            self._take(wanted, self._load(wanted.reference))
+            self._take(wanted, self._loaded(wanted))
 
     def start(self) -> None:
-        """Follow in a thread of its own."""
+        """Follow in a thread of its own, which is replaced if it ends or hangs."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End following; returns when a load under way has ended."""
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        """End following; returns when a load under way has ended, or hangs."""
+        self._thread.stop(_LONGEST_STOP_SECONDS)
 
     def refresh(self) -> None:
         """Ask the registry once, and load what it names if that is another version."""
@@ -109,49 +129,86 @@ class VersionFollower:
             wanted = self._registry.get(self._reference)
         except ModelNotFoundError as error:
             # Nothing is in production: what was there before must not be served either.
-            self.current = None
-            self._note(str(error))
+            self._let_go(str(error))
             return
         except RegistryError as error:
             self._note(f"the registry cannot be asked: {error}")
             return
         if self.current is not None and self.current.version.id == wanted.id:
             self._keep(wanted)
-        elif not self._is_pausing(wanted):
+            return
+        # Its successor may take long, or never come.
+        self._drop_unfit(only_withdrawn=True)
+        if self._retries.is_pausing(wanted.id):
+            self._drop_unfit()
+            self._note(self._why_not())
+        else:
             self._swap(wanted)
 
-    def _follow(self) -> None:
-        while not self._ended.wait(self._poll_seconds):
-            try:
-                self.refresh()
-                self._on_poll()
-            except Exception as error:
-                _LOGGER.exception("registry: following %s failed", self._reference)
-                self._note(f"following failed: {type(error).__name__}")
+    def _take_turn(self) -> None:
+        try:
+            self.refresh()
+            self._on_poll()
+        except Exception as error:
+            _LOGGER.exception("registry: following %s failed", self._reference)
+            self._note(f"following failed: {type(error).__name__}")
+
+    def _note_loss(self, trouble: str, thread: threading.Thread) -> None:
+        """Note why the thread is replaced; what it was loading is let be for now."""
+        loading, self._loading = self._loading, None
+        if loading is None:
+            self._note(f"following {self._reference} {trouble}")
+            return
+        self._retries.note_failure(loading.id, held_by=thread)
+        self._note_failure(loading, f"loading it {trouble}")
 
     def _keep(self, wanted: ModelVersion) -> None:
         try:
             refuse_unfit(wanted)
         except RegistryError as error:
-            self.current = None
-            self._note(str(error))
+            self._let_go(str(error))
         else:
             self._note(self._tell())
 
     def _swap(self, wanted: ModelVersion) -> None:
+        self._retries.note_beginning(wanted.id)
+        self._loading = wanted
+        self._failure = ""
         try:
-            loaded = self._load(wanted.reference)
+            loaded = self._loaded(wanted)
         except Exception as error:
             # A user's module is loaded here, which may raise anything.
-            self._pause(wanted)
-            self._note(f"{wanted.reference} cannot be served: {error}")
-            self._drop_unfit()
-            self._tell_of_failure(wanted)
+            with self._thread.own_turn() as is_own:
+                if is_own:
+                    self._loading = None
+                    self._retries.note_failure(wanted.id)
+                    self._note_failure(wanted, str(error))
+                    self._drop_unfit()
             return
-        self._take(wanted, loaded)
+        with self._thread.own_turn() as is_own:
+            if is_own:
+                self._loading = None
+                self._take(wanted, loaded)
+
+    def _loaded(self, wanted: ModelVersion) -> Predictor:
+        """Try the version if that was not done, and load it."""
+        if self._trial is not None and wanted.id not in self._tried_ids:
+            refuse_unfit(wanted)
+            self._trial(wanted.reference, self._is_waiting)
+            self._tried_ids.add(wanted.id)
+        with contained(f"loading {wanted.reference}"):
+            return self._load(wanted.reference)
+
+    def _is_waiting(self) -> bool:
+        """Show life while a version is tried; whether its trial is still waited for."""
+        self._thread.show_life()
+        self._drop_unfit(only_withdrawn=True)
+        with self._thread.own_turn() as is_own:
+            return is_own and not self._thread.is_ending
 
     def _take(self, wanted: ModelVersion, loaded: Predictor) -> None:
-        self._failed = None
+        self._retries.forget()
+        self._failure = self._let_go_for = ""
         self.current = loaded
         self._untold = wanted
         _LOGGER.info("registry: serving %s", loaded.version.reference)
@@ -174,36 +231,39 @@ class VersionFollower:
         self._untold = None
         return ""
 
-    def _tell_of_failure(self, wanted: ModelVersion) -> None:
+    def _note_failure(self, wanted: ModelVersion, problem: str) -> None:
+        self._failure = f"{wanted.reference} cannot be served: {problem}"
+        self._note(self._why_not())
         try:
             self._on_load(wanted, False)
         except Exception:
             _LOGGER.exception("registry: a load that failed could not be told of")
 
-    def _drop_unfit(self) -> None:
-        """Let go of the version that still serves, if that was withdrawn meanwhile."""
-        if self.current is None:
+    def _drop_unfit(self, *, only_withdrawn: bool = False) -> None:
+        """Let go of the version that still serves, if that may no longer be."""
+        current = self.current
+        if current is None:
             return
         try:
-            refuse_unfit(self._registry.get(self.current.version.reference))
-        except RegistryError as error:
-            self.current = None
-            self._note(f"{self.problem}; {error}")
+            found = self._registry.get(current.version.reference)
+            if found.withdrawn or not only_withdrawn:
+                refuse_unfit(found)
+        except (ModelNotFoundError, PredictionError) as error:
+            self._let_go_for = str(error)
+            self._let_go(self._why_not())
+        except RegistryError:
+            # It goes on serving; `refresh` tells of a registry that cannot be asked.
+            return
 
-    def _pause(self, wanted: ModelVersion) -> None:
-        pause = self._poll_seconds
-        if self._failed is not None and self._failed[0] == wanted.id:
-            pause = min(2 * self._failed[1], _LONGEST_PAUSE_SECONDS)
-        self._failed = (wanted.id, pause, time.monotonic() + pause)
+    def _why_not(self) -> str:
+        """Return why the version that is wanted is not served, nor that before it."""
+        return "; ".join(each for each in (self._failure, self._let_go_for) if each)
 
-    def _is_pausing(self, wanted: ModelVersion) -> bool:
-        """Whether this version failed a moment ago, and is not tried again at once."""
-        if self._failed is None or self._failed[0] != wanted.id:
-            return False
-        self._drop_unfit()
-        return time.monotonic() < self._failed[2]
+    def _let_go(self, problem: str) -> None:
+        self.current = None
+        self._note(problem)
 
     def _note(self, problem: str) -> None:
-        if problem and problem != self.problem:
+        if problem and problem != self._problem:
             _LOGGER.warning("registry: %s", problem)
-        self.problem = problem
+        self._problem = problem

@@ -37,9 +37,7 @@ _OF_EACH_NODE = (
     "loss_changes",
 )
 _ARRAYS = ("left_children", *_OF_EACH_NODE, "base_weights", "leaf_weights")
-_NEEDED = (*_OF_EACH_NODE[:5], "base_weights", "tree_param")
-_NEEDED_OF_ONE_VALUE = ("sum_hessian", "loss_changes")
-"""Trees whose leaves have several values came without these before 3.1."""
+_NEEDED = (*_OF_EACH_NODE[:5], *_OF_EACH_NODE[6:], "base_weights", "tree_param")
 
 _MAX_CATEGORY = 2**24
 _MAX_CATEGORY_BYTES = 64 * 1024 * 1024
@@ -47,8 +45,7 @@ _MAX_CATEGORY_BYTES = 64 * 1024 * 1024
 
 def missing_parts(tree: Mapping[str, Any]) -> Iterator[str]:
     """Find parts of a tree that XGBoost reads without asking whether they are there."""
-    more = _NEEDED_OF_ONE_VALUE if leaf_size(part_of(tree, "tree_param")) == 1 else ()
-    for name in (*_NEEDED, *more):
+    for name in _NEEDED:
         if name not in tree:
             yield f"{name} is missing"
 

@@ -1,11 +1,13 @@
 """Which version is served, step by step."""
 
+import threading
 import time
 
 import numpy as np
 import pytest
 
 from flwr_registry import Predictor
+from flwr_registry.errors import PredictionError
 from flwr_registry.records import Contribution, RoundFacts, RunProvenance
 from flwr_registry.serving.served_model import ServedModel
 from flwr_registry.serving.server_options import ServerOptions
@@ -32,6 +34,13 @@ def follower(registry, loads):
 
 def version_of(follower):
     return follower.current and follower.current.version.version
+
+
+def eventually(found):
+    ends = time.monotonic() + 30
+    while not found():
+        assert time.monotonic() < ends, "it never came to be"
+        time.sleep(0.01)
 
 
 def flip_last_byte(path):
@@ -196,3 +205,110 @@ def test_drift_is_watched_once_the_registry_can_be_asked_again(registry, add, tm
     assert b"flwr_registry_degraded 0.0" in shown
     assert b'flwr_registry_drift{tensor="input:features"' in shown
     assert b'version_loads_total{result="loaded"} 1.0' in shown
+
+
+def withdrawable(registry, add):
+    """Put a version into production that the withdrawal of node a concerns."""
+    run = registry.start_run(RunProvenance("trial", "digits"))
+    made = add(1, run=run, facts=RoundFacts(1, {}, [Contribution("a")]))
+    registry.promote(made.reference)
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), GeneratorExit()])
+def test_a_module_that_ends_its_thread_keeps_no_withdrawn_version(registry, add, error):
+    def load(reference):
+        if reference == "digits:1.1.0":
+            raise error
+        return Predictor(reference, registry=registry)
+
+    follower = VersionFollower(registry, "digits@production", load, poll_seconds=0.01)
+    withdrawable(registry, add)
+    follower.load_first()
+    follower.start()
+    registry.promote(add(2).reference)
+    eventually(lambda: "tried to end the process" in follower.problem)
+    assert version_of(follower) == "1.0.0"
+    registry.withdraw("a", reason="consent")
+    eventually(lambda: follower.current is None)
+    assert "withdrawn" in follower.problem
+    registry.promote(add(3).reference)
+    eventually(lambda: version_of(follower) == "1.2.0")
+    follower.stop()
+
+
+def test_a_load_that_hangs_keeps_no_withdrawn_version(registry, add):
+    released, loads = threading.Event(), []
+
+    def load(reference):
+        loads.append(reference)
+        if reference == "digits:1.1.0":
+            released.wait(30)
+        return Predictor(reference, registry=registry)
+
+    follower = VersionFollower(
+        registry, "digits@production", load, poll_seconds=0.01, stall_seconds=0.5
+    )
+    withdrawable(registry, add)
+    follower.load_first()
+    follower.start()
+    registry.promote(add(2).reference)
+    eventually(lambda: "hangs" in follower.problem)
+    registry.withdraw("a", reason="consent")
+    eventually(lambda: follower.current is None)
+    registry.promote(add(3).reference)
+    eventually(lambda: (version_of(follower), follower.problem) == ("1.2.0", ""))
+    released.set()
+    follower.stop()
+    assert version_of(follower) == "1.2.0"
+    assert loads.count("digits:1.1.0") == 1
+
+
+def test_a_registry_that_goes_away_while_a_version_is_tried_ends_no_service(
+    registry, add, tmp_path
+):
+    database = tmp_path / "registry.db"
+
+    def trial(reference, goes_on):
+        if reference == "digits:1.1.0":
+            database.rename(tmp_path / "away.db")
+            assert goes_on()
+
+    follower = VersionFollower(
+        registry,
+        "digits@production",
+        lambda reference: Predictor(reference, registry=registry),
+        trial=trial,
+    )
+    registry.promote(add(1).reference)
+    follower.refresh()
+    registry.promote(add(2).reference)
+    follower.refresh()
+    assert version_of(follower) == "1.0.0"
+
+
+def test_a_baseline_that_is_set_while_a_version_is_served_is_taken(registry, add):
+    features = np.random.default_rng(1).normal(size=(500, 4)).astype(np.float32)
+    registry.promote((made := add(1)).reference)
+    served = ServedModel(
+        registry,
+        "digits",
+        lambda reference: Predictor(reference, registry=registry),
+        ServerOptions(),
+    )
+    served.follower.load_first()
+    for scale in (1, 9):
+        baseline = served.follower.current.baseline(features * scale)
+        registry.set_drift_baseline(made.reference, baseline)
+        served._review_drift()
+        served._observe(served.follower.current, {"features": features * scale}, {})
+        (distances,) = served._monitor.distances().values()
+        assert distances["psi"] < 0.1
+
+
+def test_a_module_that_ends_the_process_when_asked_is_an_error(registry, add):
+    def predict(weights, inputs):
+        raise SystemExit(1)
+
+    made = add(1)
+    with pytest.raises(PredictionError, match=r"tried to end the process"):
+        Predictor(made.reference, predict=predict, registry=registry)
