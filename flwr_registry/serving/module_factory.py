@@ -71,8 +71,8 @@ def name_of(found: Any) -> str:
     named = f"{module}:{name}"
     if module == "__main__" or "<" in name:
         raise ModuleMismatchError(
-            f"{named} cannot be found by name from another process: put it at the top "
-            "of a module that can be imported"
+            f"{named} cannot be found by name from another process: put the class at "
+            "the top of a module that can be imported"
         )
     return named
 
