@@ -12,10 +12,12 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from flwr_registry.canonical_json import canonical_json, interoperable
+from flwr_registry.errors import DatabaseError
 from flwr_registry.registry.database.engines import is_postgresql
 from flwr_registry.registry.rows.column_types import now
 from flwr_registry.registry.rows.governance_db import AuditRow
 from flwr_registry.registry.rows.json_values import dump_json, plain_text, to_json
+from flwr_registry.registry.rows.raw_rows import FIRST, RawRow, raw_page
 
 __all__ = [
     "FIRST_HASH",
@@ -38,6 +40,9 @@ RFC_8785 = "rfc8785"
 
 _LOCK = 0x666C7772_61756469
 _FORM = "_form"
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_TEXTS = ("action", "actor", "model", "reason", "previous_hash", "entry_hash")
+_TABLE = AuditRow.metadata.tables[AuditRow.__tablename__]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,30 @@ class AuditEntry:
         return hashlib.sha256(dump_json(self.content()).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadableEntry(AuditEntry):
+    """An entry that somebody edited into what nothing writes.
+
+    Attributes
+    ----------
+    problem : str
+        What cannot be read; other fields are as they are in the log.
+    """
+
+    problem: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """Raise `DatabaseError`: what the entry was is lost."""
+        raise DatabaseError(
+            f"entry {self.id} of the audit log was edited ({self.problem}): restore "
+            "the database from a backup"
+        )
+
+    def compute_hash(self) -> str:
+        """Raise `ValueError`: what the entry was is lost."""
+        raise ValueError(self.problem)
+
+
 def hold_audit_log(session: Session) -> None:
     """Let no other transaction append an entry until this one ends."""
     if is_postgresql(session):
@@ -143,7 +172,7 @@ def append_entry(
 
 
 def read_entries(
-    session: Session, *, after_id: int = 0, limit: int | None = None
+    session: Session, *, after_id: int = FIRST, limit: int | None = None
 ) -> list[AuditEntry]:
     """Entries in their order, oldest first.
 
@@ -154,13 +183,9 @@ def read_entries(
     limit : int, optional
         At most so many.
     """
-    query = (
-        select(AuditRow)
-        .where(AuditRow.id > after_id)
-        .order_by(AuditRow.id)
-        .limit(limit)
-    )
-    return [_entry(row, row.id, row.entry_hash) for row in session.scalars(query)]
+    most = 2**62 if limit is None else limit
+    rows = raw_page(session, _TABLE, after=after_id, limit=most)
+    return [_read(row) for row in rows]
 
 
 def list_entries(
@@ -236,6 +261,23 @@ def entry_line(entry: AuditEntry) -> str:
     id, hashed = {"id": entry.id}, {"entry_hash": entry.entry_hash}
     line = dump_json({**id, **entry.content(), **hashed})
     return line.replace("\x7f", "\\u007f")
+
+
+def _read(row: RawRow) -> AuditEntry:
+    told = row.values
+    details = dict(told.get("details", {}))
+    form = details.pop(_FORM, "")
+    values = {
+        "id": row.id,
+        "timestamp": told.get("timestamp", _NEVER),
+        "details": details,
+        "version": told.get("version"),
+        "form": form if isinstance(form, str) else "?",
+        **{name: told.get(name, "") for name in _TEXTS},
+    }
+    if row.problems:
+        return UnreadableEntry(**values, problem="; ".join(row.problems))
+    return AuditEntry(**values)
 
 
 def _entry(row: AuditRow, id: int, entry_hash: str) -> AuditEntry:

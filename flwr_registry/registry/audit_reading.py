@@ -12,6 +12,7 @@ from flwr_registry.registry.audit_log import (
     entry_line,
     read_entries,
 )
+from flwr_registry.registry.rows.raw_rows import FIRST
 from flwr_registry.registry.steps import Steps, byte_work, read
 
 __all__ = ["export_audit", "verify_audit"]
@@ -59,7 +60,7 @@ def export_audit(file: TextIO) -> Steps[int]:
 
 
 def _each_batch(take: Callable[[Sequence[AuditEntry]], None]) -> Steps[None]:
-    last = 0
+    last = FIRST
     while True:
         entries = yield from read(partial(read_entries, after_id=last, limit=_BATCH))
         if not entries:

@@ -21,6 +21,7 @@ from flwr_registry.registry.rows.column_types import now
 from flwr_registry.registry.rows.drift_db import DriftBaselineRow, DriftFindingRow
 from flwr_registry.registry.rows.json_values import finite_or_none, plain_text
 from flwr_registry.registry.rows.row_records import version_record
+from flwr_registry.registry.rows.row_seals import seals_of
 from flwr_registry.registry.versions.queries import find_version, require_model
 from flwr_registry.registry.versions.references import Reference
 from flwr_registry.registry.versions.run_leases import refuse_fenced
@@ -66,6 +67,15 @@ def add_findings(
     session.flush()
     for row in rows:
         session.refresh(row)
+    if rows:
+        append_entry(
+            session,
+            action="record_drift",
+            actor="flwr-registry",
+            model=model,
+            version=version.version if version else None,
+            details={"rows": seals_of(*rows)},
+        )
     return [_record(row) for row in rows]
 
 
@@ -90,16 +100,17 @@ def set_baseline(
     version = find_version(session, reference)
     row = _baseline_row(session, version.id)
     if row is None:
-        session.add(DriftBaselineRow(version_id=version.id, content=dict(content)))
-    else:
-        row.content, row.created_at = dict(content), now()
+        row = DriftBaselineRow(version_id=version.id)
+        session.add(row)
+    row.content, row.created_at = dict(content), now()
+    session.flush()
     append_entry(
         session,
         action="set_drift_baseline",
         actor=actor,
         model=version.model.name,
         version=version.version,
-        details={"tensors": sorted(content)},
+        details={"tensors": sorted(content), "rows": seals_of(row)},
     )
     return version_record(version)
 

@@ -15,6 +15,7 @@ from flwr_registry.registry.audit_log import append_entry
 from flwr_registry.registry.rows.column_types import now
 from flwr_registry.registry.rows.governance_db import AliasRow
 from flwr_registry.registry.rows.row_records import version_record
+from flwr_registry.registry.rows.row_seals import seals_of
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.versions.queries import find_version, require_model
 from flwr_registry.registry.versions.references import (
@@ -86,11 +87,13 @@ def point_alias(
     before = session.get_one(VersionRow, known.version_id).version if known else None
     if before == row.version:
         return
+    at = now()
     if known is None:
-        session.add(AliasRow(model_id=row.model_id, alias=alias, version_id=row.id))
-    else:
-        known.version_id, known.updated_at = row.id, now()
-    change = {"alias": alias, "from": before, "to": row.version, **(details or {})}
+        known = AliasRow(model_id=row.model_id, alias=alias)
+        session.add(known)
+    known.version_id, known.updated_at = row.id, at
+    change = {"alias": alias, "from": before, "to": row.version, "at": at}
+    change |= details or {}
     _audit(session, "set_alias", row, actor, change)
 
 
@@ -182,7 +185,7 @@ def archive(session: Session, reference: str, reason: str, actor: str) -> ModelV
     if row.status != VersionStatus.ARCHIVED:
         before = row.status
         row.status, row.archived_at = VersionStatus.ARCHIVED.value, now()
-        details = {"from": before, "to": row.status}
+        details = {"from": before, "to": row.status, "at": row.archived_at}
         _audit(session, "archive", row, actor, details, reason)
     return version_record(row)
 
@@ -199,6 +202,8 @@ def _with_metadata(
             setattr(row, name, after)
             changes[name] = {"from": before, "to": after}
     if changes:
+        session.flush()
+        changes["rows"] = seals_of(row)
         _audit(session, "edit_metadata", row, actor, changes)
     return version_record(row)
 

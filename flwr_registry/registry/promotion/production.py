@@ -57,12 +57,13 @@ def move_production(
         No rollback shall go back over this change.
     """
     current, at = production_row(session, model_id), now()
+    left = None
     if current is not None:
         current.is_production = False
         # Metrics that cast doubt on it may have come while it was in production.
         doubtful = bool(current.validation_errors)
-        left = VersionStatus.FAILED if doubtful else VersionStatus.ARCHIVED
-        current.status, current.archived_at = left.value, at
+        left = (VersionStatus.FAILED if doubtful else VersionStatus.ARCHIVED).value
+        current.status, current.archived_at = left, at
         # The index allows one production version at every moment.
         session.flush()
     if to is not None:
@@ -82,6 +83,7 @@ def move_production(
             reverted=reverted,
             actor=actor,
             reason=plain_text(reason),
+            created_at=at,
         )
     )
     session.flush()
@@ -97,6 +99,8 @@ def move_production(
             details={
                 "from": current.version if current else None,
                 "to": to.version if to else None,
+                "left": left,
+                "at": at,
                 **(details or {}),
             },
         )

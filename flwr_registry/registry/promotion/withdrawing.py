@@ -68,8 +68,12 @@ def withdraw(
     for version in fresh:
         version.withdrawn = True
     session.flush()
-    for model in dict.fromkeys(version.model.name for version in fresh):
-        _audit(session, model, node, fresh, reason, actor)
+    models = list(dict.fromkeys(version.model.name for version in fresh))
+    if not models and not repeated:
+        # All that it had a part in was withdrawn with another node.
+        models = [""]
+    for model in models:
+        _audit(session, model, row, fresh, reason, actor)
     demoted = _demote(session, affected, reason or f"node {node} is withdrawn", actor)
     return Withdrawal(
         node=_record(row),
@@ -90,7 +94,7 @@ def list_withdrawals(session: Session) -> list[WithdrawnNode]:
 def _audit(
     session: Session,
     model: str,
-    node: str,
+    withdrawal: WithdrawalRow,
     fresh: Sequence[VersionRow],
     reason: str,
     actor: str,
@@ -102,7 +106,11 @@ def _audit(
         actor=actor,
         model=model,
         reason=reason,
-        details={"node": node, "versions": marked},
+        details={
+            "node": withdrawal.node_id,
+            "versions": marked,
+            "at": withdrawal.created_at,
+        },
     )
 
 

@@ -168,6 +168,7 @@ def _bury(
         reason=repr(request.policy),
         details={
             "versions": [row.version for row in rows],
+            "at": at,
             "size_bytes": sum(row.file_size_bytes for row in rows),
         },
     )

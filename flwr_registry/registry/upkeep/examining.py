@@ -9,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flwr_registry.checkpointing import FoundManifest, each_manifest
+from flwr_registry.errors import RegistryError
 from flwr_registry.records import BytesState, Finding, Severity, VerificationSummary
-from flwr_registry.registry.audit_reading import verify_audit
+from flwr_registry.registry.replay.contradictions import find_contradictions
 from flwr_registry.registry.rows.column_types import now
 from flwr_registry.registry.rows.governance_db import AliasRow
 from flwr_registry.registry.rows.model_db import ModelRow
@@ -25,6 +26,7 @@ from flwr_registry.storage import StorageBackend
 __all__ = ["examine"]
 
 _STALE_HOURS = 24
+_UNSOUND = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def examine(storage: StorageBackend, *, deep: bool) -> Steps[list[Finding]]:
@@ -35,6 +37,26 @@ def examine(storage: StorageBackend, *, deep: bool) -> Steps[list[Finding]]:
     deep : bool
         Read all bytes and compare digests, not only whether they are there.
     """
+    contradictions = yield from find_contradictions()
+    try:
+        findings = yield from _examine_bytes(storage, deep=deep)
+    except (*_UNSOUND, RegistryError) as error:
+        if not contradictions:
+            raise
+        # What was edited may hold what nothing that looks at it expects.
+        problem = f"it cannot be compared with the database: {error}"
+        findings = [
+            Finding(
+                Severity.ERROR,
+                f"storage {storage.url}",
+                problem,
+                "mend first what is found beside this",
+            )
+        ]
+    return list(dict.fromkeys([*findings, *contradictions]))
+
+
+def _examine_bytes(storage: StorageBackend, *, deep: bool) -> Steps[list[Finding]]:
     findings: list[Finding] = []
     if deep:
         summary = yield from verify_all(storage, None, None)
@@ -52,18 +74,7 @@ def examine(storage: StorageBackend, *, deep: bool) -> Steps[list[Finding]]:
     findings += yield from byte_work(
         lambda: list(_in_checkpoints(storage, manifests, keys))
     )
-    check = yield from verify_audit(None)
-    findings += [
-        Finding(
-            Severity.ERROR,
-            "audit log",
-            problem,
-            "restore the database from a backup; export the log with "
-            "'flwr-registry audit export' to compare",
-        )
-        for problem in check.problems
-    ]
-    return list(dict.fromkeys(findings))
+    return findings
 
 
 def _damaged(summary: VerificationSummary) -> Iterator[Finding]:

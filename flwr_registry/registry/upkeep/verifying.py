@@ -107,7 +107,11 @@ def _note(session: Session, version: ModelVersion, found: Verification) -> None:
         actor=current_actor(None),
         model=version.model,
         version=version.version,
-        details={"state": found.state.value, "problem": found.problem},
+        details={
+            "state": found.state.value,
+            "problem": found.problem,
+            "at": row.damaged_at,
+        },
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from flwr_registry.records import MetricSource, RoundStatus, VersionStatus
 from flwr_registry.registry.audit_log import append_entry
 from flwr_registry.registry.rows.json_values import from_json, plain_text
+from flwr_registry.registry.rows.row_seals import seals_of
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.validation import MetricRanges, metrics_in_range
 
@@ -64,12 +65,17 @@ def note_doubts(session: Session, version: VersionRow, doubts: Sequence[str]) ->
         if version.round is not None:
             version.round.status = RoundStatus.REJECTED.value
             version.round.errors = list(version.validation_errors)
+    session.flush()
     append_entry(
         session,
         action="doubt_metrics",
         actor="flwr-registry",
         model=version.model.name,
         version=version.version,
-        details={"errors": fresh, "from": before, "to": version.status},
+        details={
+            "errors": fresh,
+            "from": before,
+            "to": version.status,
+            "rows": seals_of(version, version.round),
+        },
     )
-    session.flush()

@@ -27,6 +27,7 @@ from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.versions.metrics import collect_metrics
 from flwr_registry.registry.versions.registration import Registration
 from flwr_registry.registry.versions.run_recording import (
+    audit_round,
     find_or_start_run,
     hold_model,
     save_round,
@@ -102,7 +103,8 @@ def restore_run(
         if number in told.lost:
             restoring.insert(run, number, facts, metrics)
         elif finished.version is None:
-            save_round(session, run, facts, finished.status, metrics=metrics)
+            row = save_round(session, run, facts, finished.status, metrics=metrics)
+            audit_round(session, run, row, "restore_round")
     return restoring.added
 
 
@@ -154,10 +156,12 @@ class _Restoring:
             registration,
         )
         row = insert_version(
-            self._session, reserved, finished.weights, action="restore"
+            self._session,
+            reserved,
+            finished.weights,
+            action="restore",
+            bytes_removed_at=now() if self._is_removed(finished.weights) else None,
         )
-        if self._is_removed(finished.weights):
-            row.bytes_removed_at = now()
         self._rows[finished.version] = row
         self.added.append(row.version)
 

@@ -9,7 +9,7 @@ from flwr_registry.records import RoundStatus, StoredObject
 from flwr_registry.registry.rows.run_db import RoundRow, RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.versions.registration import Registration
-from flwr_registry.registry.versions.run_recording import save_round
+from flwr_registry.registry.versions.run_recording import audit_round, save_round
 
 __all__ = ["made_again"]
 
@@ -62,4 +62,6 @@ def made_again(
     )
     row.measured_version_id = found.id
     session.flush()
+    again = [found.version]
+    audit_round(session, run, row, "repeat_round", counts_again=again)
     return found

@@ -25,6 +25,7 @@ from flwr_registry.registry.audit_log import append_entry
 from flwr_registry.registry.rows.json_values import finite_or_none, plain_text, to_json
 from flwr_registry.registry.rows.model_db import ModelRow
 from flwr_registry.registry.rows.row_records import run_record, version_record
+from flwr_registry.registry.rows.row_seals import round_seals, seals_of
 from flwr_registry.registry.rows.run_db import ContributionRow, RoundRow, RunRow
 from flwr_registry.registry.rows.version_db import VersionRow
 from flwr_registry.registry.versions.metric_doubts import doubts_of, note_doubts
@@ -36,6 +37,7 @@ from flwr_registry.validation import MetricRanges, checked_ranges
 
 __all__ = [
     "add_run",
+    "audit_round",
     "find_or_start_run",
     "hold_model",
     "record_round",
@@ -117,7 +119,12 @@ def add_run(
         action=action,
         actor=actor,
         model=provenance.model,
-        details={"run": row.id, "name": row.name, "flwr_run_id": row.flwr_run_id},
+        details={
+            "run": row.id,
+            "name": row.name,
+            "flwr_run_id": row.flwr_run_id,
+            "rows": seals_of(row),
+        },
     )
     session.refresh(row)
     return run_record(row)
@@ -181,15 +188,42 @@ def save_round(
 def record_round(
     session: Session, run: Run, facts: RoundFacts, status: RoundStatus, **said: Any
 ) -> None:
-    """Record a round as `save_round` does; no row leaves.
+    """Record a round as `save_round` does, and leave an audit entry.
 
     Raises
     ------
     FencedError
         When a newer start of the run has begun.
     """
-    save_round(session, run, facts, status, **said)
+    row = save_round(session, run, facts, status, **said)
     refuse_fenced(session, run)
+    audit_round(session, run, row, "record_round")
+
+
+def audit_round(
+    session: Session, run: Run, row: RoundRow, action: str, **said: Any
+) -> None:
+    """Leave an audit entry with the digest of a round that has no new version.
+
+    Parameters
+    ----------
+    action : str
+        What was done.
+    **said
+        What else the audit log is told.
+    """
+    append_entry(
+        session,
+        action=action,
+        actor="flwr-registry",
+        model=run.provenance.model,
+        details={
+            "run": run.id,
+            "round": row.server_round,
+            "rows": round_seals(session, row),
+            **said,
+        },
+    )
 
 
 def save_metrics(
@@ -230,7 +264,7 @@ def save_metrics(
     refuse_fenced(session, run)
     row.metrics = _merged(row.metrics, name, said)
     if measured is None:
-        session.flush()
+        _audit_metrics(session, run, row, name, None)
         return None
     row.measured_version_id = measured.id
     version = session.get_one(VersionRow, measured.id)
@@ -238,8 +272,27 @@ def save_metrics(
         set_metrics(session, version, _merged(version.metrics, name, said))
         doubts = doubts_of({name: said}, checked_ranges(metric_ranges))
         note_doubts(session, version, doubts)
-    session.flush()
+    _audit_metrics(session, run, row, name, version)
     return version_record(version)
+
+
+def _audit_metrics(
+    session: Session, run: Run, row: RoundRow, source: str, measured: VersionRow | None
+) -> None:
+    session.flush()
+    append_entry(
+        session,
+        action="record_metrics",
+        actor="flwr-registry",
+        model=run.provenance.model,
+        version=measured.version if measured is not None else None,
+        details={
+            "run": run.id,
+            "round": row.server_round,
+            "source": source,
+            "rows": seals_of(row, measured),
+        },
+    )
 
 
 def _round_of(session: Session, run: Run, server_round: int) -> RoundRow:

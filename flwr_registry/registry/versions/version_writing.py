@@ -19,8 +19,9 @@ from flwr_registry.records import (
     StoredObject,
     VersionStatus,
 )
-from flwr_registry.registry.audit_log import append_entry
+from flwr_registry.registry.audit_log import append_entry, hold_audit_log
 from flwr_registry.registry.rows.row_records import version_record
+from flwr_registry.registry.rows.row_seals import Seals, round_seals, seals_of
 from flwr_registry.registry.rows.run_db import RoundRow
 from flwr_registry.registry.rows.version_db import UploadRow, VersionRow
 from flwr_registry.registry.versions.registration import Registration
@@ -164,19 +165,30 @@ def insert_version(
     stored: StoredObject,
     *,
     action: str,
+    bytes_removed_at: datetime | None = None,
 ) -> VersionRow:
-    """Write the rows of a version whose bytes are stored; the model is held."""
+    """Write the rows of a version whose bytes are stored; the model is held.
+
+    Parameters
+    ----------
+    bytes_removed_at : datetime, optional
+        They are not: since then they count as removed.
+    """
     registration = reservation.registration
     round_row = _save_round_of(session, registration)
     row = _version_row(reservation, stored, round_row)
+    row.bytes_removed_at = bytes_removed_at
     set_metrics(session, row, registration.metrics)
     if round_row is not None and not registration.failed:
         round_row.measured_version_id = row.id
-    _append_entry_of(session, registration, row, action)
-    # Only now the audit log is held, which withdrawals hold too.
+    session.flush()
+    # Withdrawals hold it too: from here on none comes in between.
+    hold_audit_log(session)
     row.withdrawn = is_withdrawn_from_the_start(
         session, reservation.parent_id, registration.facts
     )
+    seals = round_seals(session, round_row) if round_row is not None else {}
+    _append_entry_of(session, registration, row, action, seals)
     session.flush()
     session.refresh(row)
     return row
@@ -308,7 +320,11 @@ def _version_row(
 
 
 def _append_entry_of(
-    session: Session, registration: Registration, row: VersionRow, action: str
+    session: Session,
+    registration: Registration,
+    row: VersionRow,
+    action: str,
+    seals: Seals,
 ) -> None:
     append_entry(
         session,
@@ -323,6 +339,9 @@ def _append_entry_of(
             "fingerprint": row.fingerprint,
             "parent": row.parent_version,
             "run": registration.run.id if registration.run else None,
+            "withdrawn": row.withdrawn,
+            "bytes_removed_at": row.bytes_removed_at,
+            "rows": {**seals, **seals_of(row)},
         },
     )
 

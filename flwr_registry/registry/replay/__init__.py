@@ -1,0 +1,1 @@
+"""What the audit log says that the rows are, and rows that contradict it."""
