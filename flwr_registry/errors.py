@@ -26,6 +26,7 @@
     ├── MetricNotMeasuredError      a metric that decides something never appeared
     ├── CheckpointError             a checkpoint that cannot be read or does not fit
     │   └── ResumeError             a run that cannot go on without being wrong
+    ├── SealError                   a seal that is missing or wrong, or a bad key
     ├── StorageOwnerError           the storage is another registry's
     ├── RunHeldError                another start of the run is at work
     ├── FencedError                 a newer start of the run has taken it over
@@ -78,6 +79,7 @@ __all__ = [
     "RollbackError",
     "RunHeldError",
     "SchemaVersionError",
+    "SealError",
     "SearchError",
     "StorageError",
     "StorageOwnerError",
@@ -364,6 +366,10 @@ class StorageError(RegistryError):
     def __init__(self, message: str, *, key: str = "") -> None:
         super().__init__(message)
         self.key = key
+
+
+class SealError(RegistryError):
+    """A seal is missing or wrong, or its key is none that could be used."""
 
 
 class StorageOwnerError(RegistryError):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flwr_registry.checkpointing.run_folders import ROOT, folder_of, is_run_folder
 from flwr_registry.errors import CheckpointError
+from flwr_registry.keyed_seals import check_seal, make_seal
 from flwr_registry.records import StoredObject
 from flwr_registry.storage import BytesContent, StorageBackend, digest_of
 from flwr_registry.weights import load_verified
@@ -23,6 +25,7 @@ WEIGHTS = "weights.safetensors"
 STATE = "state.safetensors"
 _OWN = {_COMMITTED, _INTERIM, _PINNED, _MANIFEST, WEIGHTS, STATE}
 _ROUND = re.compile(r"round_([0-9]{6}|[1-9][0-9]{6,})/(.*)")
+_PURPOSE = "checkpoint"
 _MAX_MARKER_BYTES = 4096
 _MAX_MANIFEST_BYTES = 1024**3
 
@@ -107,11 +110,30 @@ class CheckpointFiles:
     def commit(self, server_round: int, manifest: bytes) -> None:
         """Write the marker that makes the checkpoint with this manifest exist."""
         content = BytesContent(manifest)
-        marker = {"size_bytes": content.size_bytes, "sha256": digest_of(content)}
-        self._storage.save(
-            f"{self.folder(server_round)}/{_COMMITTED}",
-            BytesContent(json.dumps(marker).encode()),
-        )
+        self._save_marker(server_round, content.size_bytes, digest_of(content))
+
+    def seal(self, server_round: int, *, replace: bool = False) -> bool:
+        """Seal a checkpoint that has no seal; tell whether that was needed.
+
+        Parameters
+        ----------
+        replace : bool
+            Also one whose seal is of another key.
+
+        Raises
+        ------
+        ObjectNotFoundError, CheckpointError, IntegrityError
+            As `read_manifest` does: what is damaged gets no seal.
+        SealError
+            For a seal that is wrong, and shall not be replaced.
+        """
+        marker = self._read_marker(server_round)
+        if not replace and "seal" in marker:
+            self._check_seal(server_round, marker)
+            return False
+        self._load_manifest(server_round, marker)
+        self._save_marker(server_round, marker["size_bytes"], marker["sha256"])
+        return True
 
     def withdraw(self, server_round: int) -> None:
         """Let the checkpoint of a round not exist, before its files change."""
@@ -134,7 +156,14 @@ class CheckpointFiles:
             When the round has no checkpoint.
         CheckpointError, IntegrityError
             When the marker or the manifest is damaged.
+        SealError
+            When a key of seals is set and this is not sealed with it.
         """
+        marker = self._read_marker(server_round)
+        self._check_seal(server_round, marker)
+        return self._load_manifest(server_round, marker)
+
+    def _read_marker(self, server_round: int) -> dict[str, Any]:
         folder = self.folder(server_round)
         key = f"{folder}/{_COMMITTED}"
         try:
@@ -142,14 +171,46 @@ class CheckpointFiles:
         except ValueError:
             marker = None
         match marker:
-            case {"size_bytes": int(size), "sha256": str(sha256)}:
-                sound = 0 <= size <= _MAX_MANIFEST_BYTES
-            case _:
-                sound = False
-        if not sound:
-            raise CheckpointError(f"the marker of {folder} is damaged")
-        manifest = StoredObject(f"{folder}/{_MANIFEST}", size, sha256)
-        return load_verified(self._storage, manifest)
+            case {"size_bytes": int(size), "sha256": str()} if (
+                0 <= size <= _MAX_MANIFEST_BYTES
+            ):
+                return dict(marker)
+        raise CheckpointError(f"the marker of {folder} is damaged")
+
+    def _save_marker(self, server_round: int, size_bytes: int, sha256: str) -> None:
+        marker: dict[str, Any] = {"size_bytes": size_bytes, "sha256": sha256}
+        seal = make_seal(_PURPOSE, self._sealed(server_round, marker))
+        if seal is not None:
+            marker["seal"] = seal
+        self._storage.save(
+            f"{self.folder(server_round)}/{_COMMITTED}",
+            BytesContent(json.dumps(marker).encode()),
+        )
+
+    def _check_seal(self, server_round: int, marker: Mapping[str, Any]) -> None:
+        check_seal(
+            _PURPOSE,
+            self._sealed(server_round, marker),
+            marker.get("seal"),
+            subject=f"the checkpoint {self.folder(server_round)}",
+            advice=(
+                "'flwr-registry checkpoints seal' seals checkpoints that you trust "
+                "(--replace: also those of another key)"
+            ),
+        )
+
+    def _sealed(self, server_round: int, marker: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a seal is made over: the manifest, and where it belongs."""
+        return {
+            "folder": self.folder(server_round),
+            "size_bytes": marker["size_bytes"],
+            "sha256": marker["sha256"],
+        }
+
+    def _load_manifest(self, server_round: int, marker: Mapping[str, Any]) -> bytearray:
+        key = f"{self.folder(server_round)}/{_MANIFEST}"
+        stored = StoredObject(key, marker["size_bytes"], marker["sha256"])
+        return load_verified(self._storage, stored)
 
     def remove(self, rounds: Collection[int]) -> None:
         """Remove checkpoints, each marker first: half of one must not look whole."""

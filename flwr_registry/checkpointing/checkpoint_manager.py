@@ -28,7 +28,9 @@ from flwr_registry.errors import (
     IntegrityError,
     ObjectNotFoundError,
     RegistryError,
+    SealError,
 )
+from flwr_registry.keyed_seals import SEAL_KEY_VARIABLE, seal_key
 from flwr_registry.records import StoredObject
 from flwr_registry.retention import Kept, LatestN, RetentionPolicy, removed_by
 from flwr_registry.shown_text import OneLineLogger
@@ -257,6 +259,35 @@ class CheckpointManager:
     def unpin(self, server_round: int) -> None:
         """Leave the checkpoint of a round to the policy again."""
         self._files.unpin(server_round)
+
+    def seal(self, *, replace: bool = False) -> list[int]:
+        """Seal the checkpoints that have no seal, with ``FLWR_REGISTRY_SEAL_KEY``.
+
+        Parameters
+        ----------
+        replace : bool
+            Also those whose seal is of another key.
+
+        Returns
+        -------
+        list of int
+            Rounds that have a new seal.
+
+        Raises
+        ------
+        SealError
+            When no key is set, or a seal is wrong that shall not be replaced.
+        IntegrityError, CheckpointError
+            For one that is damaged.
+        """
+        if seal_key() is None:
+            raise SealError(
+                f"{SEAL_KEY_VARIABLE} is not set: set it to the output of 'openssl "
+                "rand -hex 32', here and wherever runs are resumed"
+            )
+        return [
+            each for each in self.rounds() if self._files.seal(each, replace=replace)
+        ]
 
     def prune(
         self, metrics: Mapping[int, Mapping[str, float]] | None = None

@@ -14,6 +14,7 @@ from flwr_registry.errors import (
     ObjectNotFoundError,
     ObjectUnreadableError,
     RegistryError,
+    SealError,
 )
 from flwr_registry.storage import StorageBackend
 
@@ -39,8 +40,9 @@ class FoundManifest:
 
     @property
     def is_only_out_of_reach(self) -> bool:
-        """Whether it may be sound: another user or a newer release can read it."""
-        return isinstance(self.error, ObjectUnreadableError | NewerFormatError)
+        """Whether it may be sound: another user, key or newer release can read it."""
+        reasons = ObjectUnreadableError | NewerFormatError | SealError
+        return isinstance(self.error, reasons)
 
     def __str__(self) -> str:
         return f"{self.folder}/{self.server_round}"
@@ -86,6 +88,7 @@ def _read(manager: CheckpointManager, folder: str, server_round: int) -> FoundMa
         IntegrityError,
         ObjectNotFoundError,
         ObjectUnreadableError,
+        SealError,
     ) as error:
         return FoundManifest(folder, server_round, error=error)
     return FoundManifest(folder, server_round, manifest)

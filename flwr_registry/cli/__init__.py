@@ -2,6 +2,7 @@
 
 from flwr_registry.cli import (
     audit_commands,
+    checkpoint_commands,
     commands,
     contributor_commands,
     drift_commands,
@@ -20,6 +21,7 @@ from flwr_registry.cli.application import app
 __all__ = [
     "app",
     "audit_commands",
+    "checkpoint_commands",
     "commands",
     "contributor_commands",
     "drift_commands",

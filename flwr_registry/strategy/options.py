@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from flwr_registry.checkpointing import CheckpointScheduler, EveryNRounds
+from flwr_registry.keyed_seals import seal_key
 from flwr_registry.masking import RecordConfig
 from flwr_registry.metric_direction import (
     Direction,
@@ -119,6 +120,8 @@ class RegistryOptions:
         _check_choice("record_config", self.record_config, _RECORD_CONFIG)
         _check_timeout(self.timeout_seconds)
         _check_lease(self.lease_seconds)
+        # A key that cannot be used would cost each checkpoint of the run.
+        seal_key()
         if self.model is not None:
             check_name(self.model, "model")
         object.__setattr__(self, "resume", _resume_from(self.resume))

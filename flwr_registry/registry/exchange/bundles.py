@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 from flwr_registry.errors import ExportError, IntegrityError
+from flwr_registry.keyed_seals import check_seal, make_seal
 from flwr_registry.records import (
     Contribution,
     ContributionStatus,
@@ -34,6 +35,10 @@ FORMAT = 1
 _MANIFEST, _WEIGHTS = "manifest.json", "weights.safetensors"
 _MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 _MAX_NUMBER = 2**31 - 1
+_PURPOSE = "bundle"
+_ADVICE = (
+    "export it again where the key is set, or import it without the key if you trust it"
+)
 # The same version gives the same bundle, byte for byte.
 _WHEN = (1980, 1, 1, 0, 0, 0)
 # What reading a damaged zip, and a manifest of other content, may raise.
@@ -104,7 +109,9 @@ def write_bundle(
     IntegrityError, StorageError
         When the stored weights are not those that were registered, or gone.
     """
-    manifest = json.dumps(_manifest_of(found, parent_checksum), indent=1)
+    told = _manifest_of(found, parent_checksum)
+    seal = make_seal(_PURPOSE, told)
+    manifest = json.dumps(told if seal is None else {**told, "seal": seal}, indent=1)
     with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
         archive.writestr(_info(_MANIFEST), manifest)
         with archive.open(_info(_WEIGHTS), "w", force_zip64=True) as file:
@@ -120,12 +127,16 @@ def read_bundle(path: Path) -> Bundle:
         When it is no bundle, or of a newer format.
     IntegrityError
         When its weights are not those that its manifest tells of.
+    SealError
+        When a key of seals is set and it is not sealed with it.
     """
     if not path.is_file():
         raise ExportError(f"there is no bundle {path}")
     try:
         with zipfile.ZipFile(path) as archive:
             manifest = _read_manifest(archive)
+            seal = manifest.pop("seal", None)
+            check_seal(_PURPOSE, manifest, seal, subject=str(path), advice=_ADVICE)
             weights = _read_weights(archive, manifest)
     except _UNSOUND as error:
         raise ExportError(f"{path} is no sound bundle: {error}") from error

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flwr_registry.checkpointing import FoundManifest, each_manifest
-from flwr_registry.errors import RegistryError
+from flwr_registry.errors import RegistryError, SealError
 from flwr_registry.records import BytesState, Finding, Severity, VerificationSummary
 from flwr_registry.registry.replay.contradictions import find_contradictions
 from flwr_registry.registry.rows.column_types import now
@@ -162,6 +162,8 @@ def _in_checkpoints(
             mend = "nothing to do while an older one is sound: resume takes that"
             if found.is_only_out_of_reach:
                 mend = "let whoever runs this read it, or upgrade flwr-registry"
+            if isinstance(found.error, SealError):
+                mend = "do what it says; gc leaves what it needs until then"
             state = "out of reach" if found.is_only_out_of_reach else "damaged"
             yield Finding(
                 Severity.ERROR, subject, f"it is {state}: {found.error}", mend

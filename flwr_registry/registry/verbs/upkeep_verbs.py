@@ -24,6 +24,7 @@ from flwr_registry.registry.upkeep.owned_collecting import (
 )
 from flwr_registry.registry.upkeep.owned_examining import examine_own_root
 from flwr_registry.registry.upkeep.restoring import rebuild
+from flwr_registry.registry.upkeep.sealing import seal_checkpoints
 from flwr_registry.registry.upkeep.unknown_files import UnknownRequest
 from flwr_registry.registry.upkeep.verifying import Progress, verify, verify_all
 from flwr_registry.registry.versions.actors import current_actor
@@ -183,6 +184,27 @@ class UpkeepVerbs(BlockingRegistry):
         """
         return self._run(self._in_own_root(rebuild(self.storage)))
 
+    def seal_checkpoints(self, *, replace: bool = False) -> builtins.list[str]:
+        """Seal checkpoints that have no seal, with ``FLWR_REGISTRY_SEAL_KEY``.
+
+        Parameters
+        ----------
+        replace : bool
+            Also those whose seal is of another key.
+
+        Returns
+        -------
+        list of str
+            Names of the checkpoints that have a new seal.
+
+        Raises
+        ------
+        SealError
+            When no key is set, or a seal is wrong that shall not be replaced.
+        """
+        steps = seal_checkpoints(self.storage, replace=replace)
+        return self._run(self._in_own_root(steps))
+
     def adopt(self, *, actor: str | None = None) -> builtins.list[str]:
         """Take over a storage that is another registry's.
 
@@ -269,6 +291,11 @@ class AsyncUpkeepVerbs(AwaitedRegistry):
     async def rebuild(self) -> builtins.list[str]:
         """Write rows that are lost; see `ModelRegistry.rebuild`."""
         return await self._run(self._in_own_root(rebuild(self.storage)))
+
+    async def seal_checkpoints(self, *, replace: bool = False) -> builtins.list[str]:
+        """Seal checkpoints; see `ModelRegistry.seal_checkpoints`."""
+        steps = seal_checkpoints(self.storage, replace=replace)
+        return await self._run(self._in_own_root(steps))
 
     async def adopt(self, *, actor: str | None = None) -> builtins.list[str]:
         """Take over another registry's storage; see `ModelRegistry.adopt`."""
