@@ -37,6 +37,7 @@ from flwr_registry.checkpointing.run_folders import (
     run_folders,
 )
 from flwr_registry.checkpointing.run_lease import RunLease
+from flwr_registry.checkpointing.state_cipher import EncryptedStateError, StateCipher
 from flwr_registry.checkpointing.storage_leases import StorageLeases, is_lease_key
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "CheckpointContent",
     "CheckpointManager",
     "CheckpointScheduler",
+    "EncryptedStateError",
     "EveryNRounds",
     "EverySeconds",
     "FinishedRound",
@@ -54,6 +56,7 @@ __all__ = [
     "OnImprovement",
     "RoundEnd",
     "RunLease",
+    "StateCipher",
     "StorageLeases",
     "capture_random_state",
     "each_manifest",

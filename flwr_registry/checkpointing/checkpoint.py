@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from numpy.typing import NDArray
 
 from flwr_registry.checkpointing.finished_round import FinishedRound
 from flwr_registry.checkpointing.manifest_values import decoded, encoded
+from flwr_registry.checkpointing.state_cipher import EncryptedStateError, StateCipher
 from flwr_registry.errors import CheckpointError
 from flwr_registry.records import RunProvenance, StoredObject, VersionMetadata
+from flwr_registry.storage import BytesContent
 from flwr_registry.weights import Architecture, Weights
 
 __all__ = [
@@ -20,13 +23,19 @@ __all__ = [
     "Checkpoint",
     "CheckpointContent",
     "Manifest",
+    "decrypted",
     "described",
     "read_manifest",
+    "state_purpose",
+    "with_encrypted_state",
     "write_manifest",
 ]
 
-FORMAT = 2
-"""Rises when an older release could misread a manifest."""
+FORMAT = 3
+"""Rises when an older release could misread a manifest; 3 has encrypted state."""
+
+_PLAIN_FORMAT = 2
+_ENCRYPTED = ("state", "random_state")
 
 Model = TypeVar("Model")
 
@@ -133,11 +142,34 @@ class Checkpoint(Generic[Model]):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A checkpoint's facts and the places of its bytes."""
+    """A checkpoint's facts and the places of its bytes.
+
+    Attributes
+    ----------
+    encrypted : str
+        State and random state, encrypted under a node key, in base64; the content has
+        none then. Empty where the content has them.
+    """
 
     content: CheckpointContent
     weights: StoredObject
     state_arrays: StoredObject | None
+    encrypted: str = ""
+
+    def content_with(self, cipher: StateCipher | None) -> CheckpointContent:
+        """Return the content with its state, decrypted where that is needed.
+
+        Raises
+        ------
+        EncryptedStateError
+            Without the node key under which it was encrypted.
+        """
+        if not self.encrypted:
+            return self.content
+        data = base64.b64decode(self.encrypted)
+        purpose = state_purpose(self.content.server_round)
+        state = json.loads(decrypted(cipher, data, purpose))
+        return replace(self.content, **{name: state[name] for name in _ENCRYPTED})
 
 
 def described(content: CheckpointContent) -> dict[str, Any]:
@@ -149,7 +181,7 @@ def described(content: CheckpointContent) -> dict[str, Any]:
         When the state is no plain data.
     """
     fields = {
-        "format": FORMAT,
+        "format": _PLAIN_FORMAT,
         "server_round": content.server_round,
         "model": content.model,
         "version": content.version,
@@ -175,6 +207,41 @@ def described(content: CheckpointContent) -> dict[str, Any]:
     }
     _json(fields)
     return fields
+
+
+def state_purpose(server_round: int) -> str:
+    """Say what the state of a checkpoint is, to be encrypted as that alone."""
+    return f"strategy state of round {server_round}"
+
+
+def decrypted(
+    cipher: StateCipher | None, data: bytes | bytearray, purpose: str
+) -> bytearray:
+    """Decrypt with a cipher, which has to be there.
+
+    Raises
+    ------
+    EncryptedStateError
+        When it is not, or has another key.
+    """
+    if cipher is None:
+        raise EncryptedStateError(
+            f"the {purpose} is encrypted under a node key, and there is none: set "
+            "FLWR_REGISTRY_NODE_KEY, or ModelRegistry(node_key=...), to the key that "
+            "the run had"
+        )
+    return cipher.decrypted(data, purpose)
+
+
+def with_encrypted_state(
+    fields: Mapping[str, Any], cipher: StateCipher
+) -> dict[str, Any]:
+    """Return what `described` gave with the state encrypted."""
+    state = BytesContent(_json({name: fields[name] for name in _ENCRYPTED}))
+    purpose = state_purpose(fields["server_round"])
+    text = base64.b64encode(b"".join(cipher.encrypted(state, purpose))).decode()
+    emptied = dict.fromkeys(_ENCRYPTED)
+    return {**fields, **emptied, "format": FORMAT, "encrypted": text}
 
 
 def write_manifest(
@@ -247,7 +314,12 @@ def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
         provenance=RunProvenance(**decoded(provenance)) if provenance else None,
         metadata=VersionMetadata(**decoded(metadata)) if metadata else None,
     )
-    return Manifest(content, weights, StoredObject(**arrays) if arrays else None)
+    return Manifest(
+        content,
+        weights,
+        StoredObject(**arrays) if arrays else None,
+        str(fields.get("encrypted") or ""),
+    )
 
 
 def _json(fields: Mapping[str, Any]) -> bytes:

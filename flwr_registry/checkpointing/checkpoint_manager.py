@@ -7,13 +7,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, TypeVar, overload
 
+from numpy.typing import NDArray
+
 from flwr_registry.checkpointing.checkpoint import (
     Checkpoint,
     CheckpointContent,
     Manifest,
     NewerFormatError,
+    decrypted,
     described,
     read_manifest,
+    state_purpose,
+    with_encrypted_state,
     write_manifest,
 )
 from flwr_registry.checkpointing.checkpoint_files import (
@@ -23,6 +28,7 @@ from flwr_registry.checkpointing.checkpoint_files import (
 )
 from flwr_registry.checkpointing.measured import trusted_metrics
 from flwr_registry.checkpointing.run_folders import ROOT
+from flwr_registry.checkpointing.state_cipher import EncryptedStateError, StateCipher
 from flwr_registry.errors import (
     CheckpointError,
     IntegrityError,
@@ -37,7 +43,10 @@ from flwr_registry.shown_text import OneLineLogger
 from flwr_registry.storage import StorageBackend
 from flwr_registry.weights import (
     Weights,
+    decode,
+    encode,
     load_separate_arrays,
+    load_verified,
     load_weights,
     save_weights,
 )
@@ -72,6 +81,9 @@ class CheckpointManager:
     guard : callable, optional
         Asked before a checkpoint is written, and again before it exists: what it raises
         ends the save.
+    cipher : StateCipher, optional
+        Encrypts and decrypts the strategy's state and the random state, which may name
+        nodes; without it they are written as they are.
 
     Raises
     ------
@@ -86,11 +98,13 @@ class CheckpointManager:
         *,
         keep: RetentionPolicy = _KEEP,
         guard: Callable[[], object] | None = None,
+        cipher: StateCipher | None = None,
     ) -> None:
         self._storage = storage
         self._files = CheckpointFiles(storage, run)
         self._keep = keep
         self._guard = guard or _let_pass
+        self._cipher = cipher
 
     def save(self, content: CheckpointContent, *, interim: bool = False) -> None:
         """Write a checkpoint; one of the same round is replaced. Then prune.
@@ -108,6 +122,8 @@ class CheckpointManager:
             When the state is no plain data.
         """
         fields = described(content)
+        if self._cipher is not None:
+            fields = with_encrypted_state(fields, self._cipher)
         state = Weights(content.state_arrays)
         weights = self._lasting(content.weights)
         folder = self._files.folder(content.server_round)
@@ -119,7 +135,7 @@ class CheckpointManager:
             weights = save_weights(self._storage, key, weights)
         arrays = None
         if state:
-            arrays = save_weights(self._storage, f"{folder}/{STATE}", state)
+            arrays = self._save_state(content.server_round, state)
         manifest = write_manifest(fields, weights, arrays)
         self._files.write_manifest(content.server_round, manifest, interim=interim)
         self._guard()
@@ -172,7 +188,7 @@ class CheckpointManager:
             newest = left[-1]
             try:
                 return self.load_round(newest, read_weights)
-            except NewerFormatError:
+            except (NewerFormatError, EncryptedStateError):
                 raise
             except (IntegrityError, CheckpointError, ObjectNotFoundError) as error:
                 if newest not in failed:
@@ -220,13 +236,13 @@ class CheckpointManager:
             When a part of it is not what was written.
         CheckpointError
             When its manifest makes no sense, or a newer release wrote it.
+        EncryptedStateError
+            When its state is encrypted under a node key that is not given.
         """
         manifest = self.manifest_of(server_round)
+        content = manifest.content_with(self._cipher)
+        content = replace(content, state_arrays=self._state_arrays_of(manifest))
         weights = read_weights(self._storage, manifest.weights)
-        arrays: Any = {}
-        if manifest.state_arrays is not None:
-            arrays = load_separate_arrays(self._storage, manifest.state_arrays)
-        content = replace(manifest.content, state_arrays=arrays)
         return Checkpoint(weights, manifest.weights, content)
 
     def manifest_of(self, server_round: int) -> Manifest:
@@ -325,6 +341,25 @@ class CheckpointManager:
         left = {each for each in found.unfinished if each < max(newest, default=0)}
         self._files.remove([*gone, *sorted(left)])
         return gone
+
+    def _save_state(self, server_round: int, state: Weights) -> StoredObject:
+        key = f"{self._files.folder(server_round)}/{STATE}"
+        if self._cipher is None:
+            return save_weights(self._storage, key, state)
+        purpose = state_purpose(server_round)
+        return self._storage.save(key, self._cipher.encrypted(encode(state), purpose))
+
+    def _state_arrays_of(self, manifest: Manifest) -> Mapping[str, NDArray[Any]]:
+        stored = manifest.state_arrays
+        if stored is None:
+            return {}
+        if not manifest.encrypted:
+            return load_separate_arrays(self._storage, stored)
+        data = load_verified(self._storage, stored)
+        purpose = state_purpose(manifest.content.server_round)
+        arrays = decode(decrypted(self._cipher, data, purpose))
+        # Each its own: one that a strategy keeps must not keep all others.
+        return {name: array.copy(order="K") for name, array in arrays.items()}
 
     def _lasting(self, weights: Weights | StoredObject) -> Weights | StoredObject:
         """Take weights out of a checkpoint, which would be pruned with them."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from flwr_registry.checkpointing import CheckpointScheduler, EveryNRounds
+from flwr_registry.checkpointing import CheckpointScheduler, EveryNRounds, StateCipher
 from flwr_registry.keyed_seals import seal_key
 from flwr_registry.masking import RecordConfig
 from flwr_registry.metric_direction import (
@@ -17,7 +17,12 @@ from flwr_registry.metric_direction import (
     known_direction,
 )
 from flwr_registry.records import check_name
-from flwr_registry.registry import ModelRegistry, PromotionGate, parse_reference
+from flwr_registry.registry import (
+    ModelRegistry,
+    NodeNames,
+    PromotionGate,
+    parse_reference,
+)
 from flwr_registry.retention import LatestN, RetentionPolicy
 from flwr_registry.strategy.resume_point import run_named_in
 from flwr_registry.validation import DriftDetector, ModelValidator
@@ -148,6 +153,19 @@ class RegistryOptions:
     def starts_from_something(self) -> bool:
         """Whether a run may start from a checkpoint or a version."""
         return self.resume is not False or self.initial is not None
+
+    @property
+    def node_names(self) -> NodeNames:
+        """How the registry of the run writes node ids down."""
+        if isinstance(self.registry, ModelRegistry):
+            return self.registry.node_names
+        return NodeNames.with_key(None)
+
+    @property
+    def state_cipher(self) -> StateCipher | None:
+        """What encrypts the state of checkpoints; None without a node key."""
+        key = self.node_names.key
+        return None if key is None else StateCipher(key)
 
     @property
     def deciding_metrics(self) -> frozenset[str]:

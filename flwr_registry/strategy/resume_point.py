@@ -10,6 +10,7 @@ from flwr_registry.checkpointing import (
     Checkpoint,
     CheckpointContent,
     CheckpointManager,
+    StateCipher,
     latest_run_folder,
     manifests_of,
     run_folders,
@@ -37,11 +38,14 @@ class ResumePoint:
         Of the start that wrote it.
     branches : bool
         It is not the newest of its folder, so what follows needs a folder of its own.
+    cipher : StateCipher or None
+        Decrypts the state of the checkpoints beside it.
     """
 
     folder: str
     checkpoint: Checkpoint[NpyImages]
     branches: bool = False
+    cipher: StateCipher | None = None
 
     @property
     def server_round(self) -> int:
@@ -64,7 +68,7 @@ class ResumePoint:
         self, storage: StorageBackend, server_round: int
     ) -> CheckpointContent | None:
         """Return what an earlier checkpoint beside it holds, None if it is gone."""
-        manager = CheckpointManager(storage, self.folder)
+        manager = CheckpointManager(storage, self.folder, cipher=self.cipher)
         try:
             return manager.load_round(server_round, lambda _, stored: stored).content
         except RegistryError:
@@ -86,6 +90,7 @@ def find_resume_point(
     resume: bool | str,
     *,
     is_ours: Callable[[CheckpointContent], bool] = lambda _: True,
+    cipher: StateCipher | None = None,
 ) -> ResumePoint | None:
     """Find the checkpoint to go on from; None when the run shall start.
 
@@ -99,10 +104,14 @@ def find_resume_point(
         Tells whether a checkpoint is of the registry that the run writes to; others may
         have a run of the same name in the same storage.
 
+    cipher : StateCipher, optional
+        Decrypts the state, where it was encrypted.
+
     Raises
     ------
     ResumeError
-        When there is none and one is insisted on, when none is sound, when all are of
+        When its state is encrypted under another node key, when there is none and one
+        is insisted on, when none is sound, when all are of
         other registries, or without a name by which the run can be found.
     CheckpointError
         When a newer release wrote it.
@@ -117,8 +126,8 @@ def find_resume_point(
             "registry-run in the run configuration) together with resume"
         )
     if isinstance(resume, str) and resume != "auto":
-        return _named(storage, run, resume, is_ours)
-    found = _newest(storage, run, is_ours)
+        return _named(storage, run, resume, is_ours, cipher)
+    found = _newest(storage, run, is_ours, cipher)
     if found is None and resume is True:
         raise ResumeError(
             f"run {run} has no checkpoint in {storage.url}: resume='auto' starts a run "
@@ -128,13 +137,16 @@ def find_resume_point(
 
 
 def _newest(
-    storage: StorageBackend, run: str, is_ours: Callable[[CheckpointContent], bool]
+    storage: StorageBackend,
+    run: str,
+    is_ours: Callable[[CheckpointContent], bool],
+    cipher: StateCipher | None,
 ) -> ResumePoint | None:
     foreign = None
     for folder in reversed(run_folders(storage, run)):
         content = _newest_content(storage, folder)
         if content is None or is_ours(content):
-            return _newest_in(storage, folder, run)
+            return _newest_in(storage, folder, run, cipher)
         foreign = foreign or content
     if foreign is not None:
         raise ResumeError(_foreign(storage, run, foreign))
@@ -159,15 +171,17 @@ def _foreign(storage: StorageBackend, run: str, content: CheckpointContent) -> s
     )
 
 
-def _newest_in(storage: StorageBackend, folder: str, run: str) -> ResumePoint | None:
-    manager = CheckpointManager(storage, folder)
+def _newest_in(
+    storage: StorageBackend, folder: str, run: str, cipher: StateCipher | None
+) -> ResumePoint | None:
+    manager = CheckpointManager(storage, folder, cipher=cipher)
     checkpoint = manager.load_latest(load_npy_images)
     if checkpoint is None and manager.rounds():
         raise ResumeError(
             f"no checkpoint of run {run} in {storage.url} is sound (see the "
             "warnings before): restore the files, or start anew with resume=False"
         )
-    return ResumePoint(folder, checkpoint) if checkpoint else None
+    return ResumePoint(folder, checkpoint, cipher=cipher) if checkpoint else None
 
 
 def _named(
@@ -175,9 +189,10 @@ def _named(
     run: str,
     wanted: str,
     is_ours: Callable[[CheckpointContent], bool],
+    cipher: StateCipher | None,
 ) -> ResumePoint:
     folder, server_round = _place_of(storage, run, wanted)
-    manager = CheckpointManager(storage, folder)
+    manager = CheckpointManager(storage, folder, cipher=cipher)
     try:
         checkpoint = manager.load_round(server_round, load_npy_images)
     except ObjectNotFoundError as error:
@@ -190,7 +205,7 @@ def _named(
         raise ResumeError(_foreign(storage, run, checkpoint.content))
     newest = latest_run_folder(storage, run)
     branches = folder != newest or manager.rounds()[-1] != server_round
-    return ResumePoint(folder, checkpoint, branches)
+    return ResumePoint(folder, checkpoint, branches, cipher)
 
 
 def _place_of(storage: StorageBackend, run: str, wanted: str) -> tuple[str, int]:

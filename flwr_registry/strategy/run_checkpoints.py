@@ -12,7 +12,6 @@ from flwr_registry.checkpointing import (
     new_run_folder,
 )
 from flwr_registry.records import StoredObject
-from flwr_registry.registry import ModelRegistry, NodeNames
 from flwr_registry.storage import StorageBackend
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.round_log import log_late_objects, log_left_out
@@ -131,18 +130,14 @@ class RunCheckpoints:
             folder,
             keep=self._options.keep_checkpoints,
             guard=self._ledger.check_storage,
+            cipher=self._options.state_cipher,
         )
 
     def _named(
         self, rounds: Mapping[int, FinishedRound]
     ) -> Mapping[int, FinishedRound]:
         """Give the nodes the names under which the registry knows them."""
-        given = self._options.registry
-        names = (
-            given.node_names
-            if isinstance(given, ModelRegistry)
-            else NodeNames.with_key(None)
-        )
+        names = self._options.node_names
         if names.key is None:
             return rounds
         return {

@@ -101,6 +101,7 @@ class RunLedger:
             self._options.run,
             self._options.resume,
             is_ours=self._is_ours,
+            cipher=self._options.state_cipher,
         )
         self.resumed = point.without_bytes() if point is not None else None
         return point
