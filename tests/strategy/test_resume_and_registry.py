@@ -75,7 +75,8 @@ def test_a_rebuild_brings_them_back_under_free_numbers(tmp_path):
         before = {v.server_round: v.checksum for v in registry.list("m")}
     lose_database(folder)
     with opened(folder) as registry:
-        assert "the database has it with" in registry.doctor()[-1].problem
+        problems = [each.problem for each in registry.doctor()]
+        assert any("the database has it with" in each for each in problems)
         assert registry.rebuild() == ["m:1.3.0", "m:1.4.0"]
         assert registry.rebuild() == []
         assert registry.doctor() == []

@@ -4,6 +4,9 @@ import pytest
 
 from flwr_registry.errors import InvalidStateError, RollbackError
 
+# What a state allows is decided above the database.
+pytestmark = pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+
 DONE = None
 NEVER = InvalidStateError
 OPERATIONS = {

@@ -300,4 +300,4 @@ def test_nothing_that_is_needed_is_deleted(sqlite_template):
 
 @pytest.mark.slow
 def test_nothing_that_is_needed_is_deleted_in_long_histories(sqlite_template):
-    run_machine(sqlite_template, max_examples=40, stateful_step_count=30)
+    run_machine(sqlite_template, max_examples=12, stateful_step_count=30)
