@@ -15,7 +15,7 @@ from typing import Any
 from flwr_registry.canonical_json import canonical_json, interoperable
 from flwr_registry.errors import SealError
 
-__all__ = ["SEAL_KEY_VARIABLE", "check_seal", "make_seal", "seal_key"]
+__all__ = ["SEAL_KEY_VARIABLE", "check_seal", "make_seal", "require_key", "seal_key"]
 
 SEAL_KEY_VARIABLE = "FLWR_REGISTRY_SEAL_KEY"
 _MIN_CHARACTERS = 16
@@ -44,6 +44,21 @@ def seal_key() -> bytes | None:
             f"{advice}; at least {_MIN_CHARACTERS} are needed"
         )
     return key.encode("utf-8", "surrogateescape")
+
+
+def require_key() -> None:
+    """Refuse to go on without a key.
+
+    Raises
+    ------
+    SealError
+        When none is set, or one that cannot be used.
+    """
+    if seal_key() is None:
+        raise SealError(
+            f"{SEAL_KEY_VARIABLE} is not set: set it to the output of 'openssl rand "
+            "-hex 32', here and wherever runs are resumed"
+        )
 
 
 def make_seal(purpose: str, content: Mapping[str, Any]) -> str | None:

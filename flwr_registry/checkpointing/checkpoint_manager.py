@@ -34,9 +34,8 @@ from flwr_registry.errors import (
     IntegrityError,
     ObjectNotFoundError,
     RegistryError,
-    SealError,
 )
-from flwr_registry.keyed_seals import SEAL_KEY_VARIABLE, seal_key
+from flwr_registry.keyed_seals import require_key
 from flwr_registry.records import StoredObject
 from flwr_registry.retention import Kept, LatestN, RetentionPolicy, removed_by
 from flwr_registry.shown_text import OneLineLogger
@@ -296,11 +295,7 @@ class CheckpointManager:
         IntegrityError, CheckpointError
             For one that is damaged.
         """
-        if seal_key() is None:
-            raise SealError(
-                f"{SEAL_KEY_VARIABLE} is not set: set it to the output of 'openssl "
-                "rand -hex 32', here and wherever runs are resumed"
-            )
+        require_key()
         return [
             each for each in self.rounds() if self._files.seal(each, replace=replace)
         ]

@@ -60,13 +60,25 @@ def verify(
         str | None,
         typer.Option(metavar="HASH", help="Of an entry that must still be there."),
     ] = None,
+    heads: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Signed heads that must still be there."),
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of the key that signed them, in PEM."),
+    ] = None,
     registry: RegistryPlace = None,
     storage: StoragePlace = None,
     output: Format = OutputFormat.DEFAULT,
 ) -> None:
     """Find entries that were edited, removed, added or put elsewhere."""
+    if (heads is None) != (public_key is None):
+        raise typer.BadParameter("give both --heads and --public-key, or neither")
     with opened_registry(registry, storage) as opened:
-        check = opened.verify_audit(expect_hash=expect_hash)
+        check = opened.verify_audit(
+            expect_hash=expect_hash, heads=heads, public_key=public_key
+        )
         if output is OutputFormat.JSON:
             print_json(opened, {"check": asdict(check)})
         else:
@@ -77,6 +89,31 @@ def verify(
             print_rich(Text(f"newest hash, to keep elsewhere: {check.newest_hash}"))
         if check.problems:
             raise typer.Exit(1)
+
+
+@audit_app.command("sign-head")
+def sign_head(
+    key: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Private key in PEM: Ed25519 or ECDSA."),
+    ],
+    heads: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Add it to this file; by default stdout."),
+    ] = None,
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+) -> None:
+    """Sign how long the log is and its newest hash, to be kept elsewhere.
+
+    'audit verify --heads FILE --public-key FILE' then sees entries that are cut off.
+    """
+    with opened_registry(registry, storage) as opened:
+        head = opened.sign_audit_head(key, heads=heads)
+        if heads is None:
+            typer.echo(head.line())
+        else:
+            typer.echo(f"signed {head.entries} entries, kept in {heads}", err=True)
 
 
 @audit_app.command()

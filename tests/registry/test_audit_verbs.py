@@ -4,7 +4,10 @@ import io
 import json
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from flwr_registry.errors import SealError
 from flwr_registry.registry import audit_reading
 
 
@@ -71,3 +74,67 @@ def test_the_export_is_all_that_hashes_are_computed_over(changed):
     hashes = [each["entry_hash"] for each in entries]
     assert [each["previous_hash"] for each in entries[1:]] == hashes[:-1]
     assert entries[-1]["reason"] == "good enough"
+
+
+@pytest.fixture(params=["ed25519", "ecdsa"])
+def keys(request, tmp_path):
+    """Files of a private and its public key."""
+    if request.param == "ed25519":
+        key = ed25519.Ed25519PrivateKey.generate()
+    else:
+        key = ec.generate_private_key(ec.SECP256R1())
+    private, public = tmp_path / "audit.pem", tmp_path / "audit.pub"
+    private.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    public.write_bytes(
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM,
+            serialization.PublicFormat.SubjectPublicKeyInfo,
+        )
+    )
+    return private, public
+
+
+def test_signed_heads_show_that_the_tail_was_cut_or_written_anew(
+    changed, sql, backend, keys, tmp_path
+):
+    private, public = keys
+    heads = tmp_path / "heads.jsonl"
+    assert changed.sign_audit_head(private, heads=heads).entries == 6
+    changed.pin("digits:1.2.0")
+    changed.sign_audit_head(private, heads=heads)
+
+    def check():
+        return changed.verify_audit(heads=heads, public_key=public).problems
+
+    assert check() == ()
+    guard_off(sql, backend)
+    sql("DELETE FROM model_audit_logs WHERE action = 'pin'")
+    assert changed.verify_audit().problems == ()
+    (cut,) = check()
+    assert "had 7 entries" in cut and "has 6" in cut
+    changed.archive("digits:1.0.0")
+    (other,) = check()
+    assert "is not the one that was signed" in other
+
+
+def test_heads_and_keys_that_cannot_be_used(changed, keys, tmp_path):
+    private, public = keys
+    heads = tmp_path / "heads.jsonl"
+    changed.sign_audit_head(private, heads=heads)
+    told = json.loads(heads.read_text())
+    for bad in ("{", "[]", "", json.dumps({**told, "entries": 5})):
+        heads.write_text(bad)
+        with pytest.raises(SealError):
+            changed.verify_audit(heads=heads, public_key=public)
+    with pytest.raises(SealError, match="openssl genpkey"):
+        changed.sign_audit_head(public)
+    with pytest.raises(SealError, match="pubout"):
+        changed.verify_audit(heads=heads, public_key=private)
+    with pytest.raises(SealError, match="cannot be read"):
+        changed.sign_audit_head(tmp_path / "none.pem")

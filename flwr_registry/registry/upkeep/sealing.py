@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from flwr_registry.checkpointing import CheckpointManager, run_folders
+from flwr_registry.keyed_seals import require_key
 from flwr_registry.registry.steps import Steps, byte_work
 from flwr_registry.storage import StorageBackend
 
@@ -25,6 +26,7 @@ def seal_checkpoints(storage: StorageBackend, *, replace: bool) -> Steps[list[st
 
 
 def _seal_all(storage: StorageBackend, *, replace: bool) -> list[str]:
+    require_key()
     return [
         f"{folder}/{server_round}"
         for folder in run_folders(storage)
