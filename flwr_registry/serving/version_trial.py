@@ -149,7 +149,7 @@ def _problem_in(answer: bytes, status: int) -> str:
     try:
         told = json.loads(answer.splitlines()[-1])
     except (ValueError, IndexError):
-        return f"died: {_shown(status)}. Its output above may say more"
+        return f"died: {_shown(status)}. The log says more"
     return f"failed: {told['error']}" if told else ""
 
 

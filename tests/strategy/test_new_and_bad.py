@@ -1,11 +1,15 @@
 """What is new and bad against the model that training went on with is rejected."""
 
+import json
 import logging
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from federation.clients import NODE_IDS
+from federation.catalogue import find
+from federation.clients import NODE_IDS, XgboostClients
+from federation.entries import Entry
 from federation.faults import Fault, FaultKind
 from federation.in_process_grid import InProcessGrid, to_arrays, to_record
 from federation.legacy_clients import OK
@@ -209,3 +213,34 @@ def test_what_a_loop_made_of_a_model_was_so_before(database, registry):
     )
     assert statuses(registry) == ["candidate"] * 4
     assert np.isinf(registry.load("digits")["w"]).sum() == 3
+
+
+class HostileTrees(XgboostClients):
+    """One node's tree leads out of its arrays in round 2."""
+
+    def train(self, node_id, server_round, arrays, config):
+        answer = super().train(node_id, server_round, arrays, config)
+        if (node_id, server_round) != (NODE_IDS[2], 2):
+            return answer
+        model = json.loads(answer.arrays["0"].tobytes())
+        trees = model["learner"]["gradient_booster"]["model"]["trees"]
+        trees[0]["left_children"] = [2**31 - 1]
+        text = np.frombuffer(json.dumps(model).encode(), np.uint8)
+        return replace(answer, arrays={"0": text})
+
+
+@BOTH
+def test_a_tree_that_leads_out_of_its_arrays_is_rejected(api, database, registry):
+    entry = find(f"{api}-FedXgbBagging")
+    hostile = Entry(
+        entry.name, api, lambda: replace(entry.make(), clients=HostileTrees())
+    )
+    options = {"registry": database, "model": "digits", "on_error": "raise"}
+    play(hostile, Play(wrap=lambda bare: RegistryStrategy(bare, **options)))
+    assert statuses(registry) == ["candidate", "failed", "candidate"]
+    (error,) = registry.get("digits:1.1.0").validation_errors
+    assert "left_children of node 0 is 2147483647" in error
+    # What is trained on with has no tree of the rejected round.
+    last = json.loads(registry.load("digits:1.2.0")["0"].tobytes())
+    model = last["learner"]["gradient_booster"]["model"]
+    assert all(each["left_children"] == [-1] for each in model["trees"])
