@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from flwr_registry.serving import InputSchema as InputSchema
     from flwr_registry.serving import ModelServer as ModelServer
     from flwr_registry.serving import Predictor as Predictor
+    from flwr_registry.serving import PredictorLoader as PredictorLoader
     from flwr_registry.serving import described_model as described_model
     from flwr_registry.storage import LocalStorageBackend as LocalStorageBackend
     from flwr_registry.storage import S3StorageBackend as S3StorageBackend
@@ -76,6 +77,7 @@ _PLACES = {
     "InputSchema": "serving",
     "ModelServer": "serving",
     "Predictor": "serving",
+    "PredictorLoader": "serving",
     "described_model": "serving",
     "LocalStorageBackend": "storage",
     "S3StorageBackend": "storage",
