@@ -31,6 +31,7 @@ __all__ = [
     "log_promotion",
     "log_rejected_in_a_row",
     "log_resume",
+    "log_secrets_in_clear",
     "log_summary",
     "log_unseen_model",
     "log_unseen_run",
@@ -252,6 +253,17 @@ def log_late_objects(attributes: Sequence[str]) -> None:
         "registry: the strategy's %s came up during training. Checkpoints hold its "
         "state, but a resumed run can only put it into an object that is there before "
         "its first round: make it in the constructor.",
+        ", ".join(attributes),
+    )
+
+
+def log_secrets_in_clear(attributes: Sequence[str]) -> None:
+    """Log once for each attribute that checkpoints hold what looks like a secret."""
+    LOGGER.warning(
+        "registry: the strategy's %s may be secret, and lies in clear in the "
+        "checkpoints, since a resumed run needs it exactly. Set "
+        "FLWR_REGISTRY_NODE_KEY, under which state is encrypted, or let the "
+        "constructor take it from the environment and leave it as it is.",
         ", ".join(attributes),
     )
 

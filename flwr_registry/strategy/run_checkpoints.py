@@ -14,10 +14,15 @@ from flwr_registry.checkpointing import (
 from flwr_registry.records import StoredObject
 from flwr_registry.storage import StorageBackend
 from flwr_registry.strategy.options import RegistryOptions
-from flwr_registry.strategy.round_log import log_late_objects, log_left_out
+from flwr_registry.strategy.round_log import (
+    log_late_objects,
+    log_left_out,
+    log_secrets_in_clear,
+)
 from flwr_registry.strategy.round_snapshot import EndedRound
 from flwr_registry.strategy.run_history import stored_weights_of
 from flwr_registry.strategy.run_ledger import RunLedger
+from flwr_registry.strategy.state_secrets import secrets_in
 
 __all__ = ["RunCheckpoints"]
 
@@ -73,6 +78,8 @@ class RunCheckpoints:
         assert weights is not None
         self._tell(log_left_out, state.left_out)
         self._tell(log_late_objects, state.late)
+        if self._options.state_cipher is None:
+            self._tell(log_secrets_in_clear, secrets_in(state.tree))
         provenance = self._ledger.provenance
         content = CheckpointContent(
             server_round=ended.server_round,
