@@ -78,7 +78,8 @@ class OpenConnections:
         self._open.add(connection)
         self._waiting[connection] = None
         if len(self._open) > self._max_connections:
-            next(iter(self._waiting)).give_way()
+            longest = next(iter(self._waiting))
+            longest.give_way(is_new=longest is connection)
 
     def note(self, connection: BoundedConnection, waits: bool) -> None:
         """Note whether the next step is the client's."""
@@ -107,6 +108,7 @@ class BoundedConnection(HttpProtocol):
         self._bounds = bounds
         self._deadline: asyncio.TimerHandle | None = None
         self._received_bytes = 0
+        self._is_silent = True
 
     def connection_made(  # type: ignore[override]
         self, transport: asyncio.Transport
@@ -126,6 +128,7 @@ class BoundedConnection(HttpProtocol):
         """Take bytes of a request; its time counts from the first of them on."""
         if self._phase is _Phase.IDLE:
             self._end_within(self._bounds.transfer_seconds)
+        self._is_silent = False
         self._received_bytes += len(data)
         before = self.cycle, self._phase
         super().data_received(data)
@@ -151,8 +154,10 @@ class BoundedConnection(HttpProtocol):
             self._end_within(self._bounds.transfer_seconds)
         self._bounds.note(self, self._phase is not _Phase.WORK)
 
-    def give_way(self) -> None:
-        """Make room for another connection."""
+    def give_way(self, is_new: bool) -> None:
+        """Make room for another connection, or find none."""
+        # The first request of a new one is on its way.
+        self._is_silent = self._is_silent and not is_new
         self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections are open")
 
     @property
@@ -198,8 +203,7 @@ class BoundedConnection(HttpProtocol):
     def _refuse(self, status: HTTPStatus, text: str) -> None:
         """Close the connection, and say why if a request is under way."""
         is_answered = self.cycle is not None and self.cycle.response_started
-        is_open = self._phase is _Phase.HEAD or not is_answered
-        if self._phase is not _Phase.IDLE and is_open:
+        if self._phase is _Phase.HEAD or not (is_answered or self._is_silent):
             self.transport.write(_answer(status, text))
         self._bounds.forget(self)
         self._end_within(_GRACE_SECONDS)

@@ -85,6 +85,24 @@ def test_bodies_that_never_come_lock_nobody_out(serving):
             assert client.post(INFER, json=REQUEST).is_success
 
 
+def test_what_is_at_work_makes_no_room(serving, registry):
+    """A newcomer is sent away, and told when to come again."""
+    answers = []
+
+    def load(reference):
+        def predict(weights, inputs):
+            answers.append(answer_of(asking(HEAD)))
+            return inputs
+
+        return Predictor(reference, predict=predict, registry=registry, warm_up=False)
+
+    run = partial(served, registry, load)
+    with serving(run, max_connections=1) as (asking, client, _):
+        assert client.post(INFER, json=REQUEST).is_success
+    assert answers[0].startswith("HTTP/1.1 503 ")
+    assert "Retry-After: 1" in answers[0]
+
+
 def test_a_silent_connection_is_closed(serving):
     with serving(idle_seconds=0.1) as (connect, _, _made):
         assert answer_of(connect()) == ""
