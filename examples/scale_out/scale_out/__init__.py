@@ -1,0 +1,1 @@
+"""A registered model behind several replicas, and over a large set."""
