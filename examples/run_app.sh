@@ -20,6 +20,8 @@ export RAY_USAGE_STATS_ENABLED=0 RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=0
 
 say() { printf '\n== %s\n' "$*"; }
 
+step() { printf '   %s (%d s so far)\n' "$*" "$SECONDS"; }
+
 fail() {
     printf '\n%s\n' "$*" >&2
     exit 1
@@ -41,13 +43,17 @@ install() {
     if [ "$stamp" -nt "$app/pyproject.toml" ] && [ "$stamp" -nt "$examples/../pyproject.toml" ]; then
         return
     fi
-    say "Installing into $venv: once, a few minutes"
+    say "Installing into $venv: once, a few minutes, mostly downloads"
+    step 'an environment'
     [ -x "$venv/bin/pip" ] || "$(find_python)" -m venv "$venv"
     if grep -q '"torch' "$app/pyproject.toml" && ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+        step 'torch, the largest part'
         "$venv/bin/pip" install --quiet torch==2.13.0 || "$venv/bin/pip" install --quiet torch
     fi
+    step 'flwr-registry and what the example needs'
     "$venv/bin/pip" install --quiet -e "$examples/.." -e "$app"
     touch "$stamp"
+    printf '   done after %d s\n' "$SECONDS"
 }
 
 # A SuperLink of our own, on a free port: it ends with this script, and no other is touched.
@@ -114,5 +120,11 @@ say "flwr-registry list $model"
 flwr-registry list "$model"
 say "flwr-registry lineage $model@latest"
 flwr-registry lineage "$model@latest"
-printf '\nTo ask more:\n  export FLWR_HOME=%q PATH=%q:$PATH\n  flwr-registry show %s\n' \
-    "$FLWR_HOME" "$venv/bin" "$model@latest"
+# What the shell needs that wants to ask more, for whoever reads the line below.
+activate=$FLWR_HOME/activate
+printf 'export FLWR_HOME=%q\nexport PATH=%q:$PATH\n' "$FLWR_HOME" "$venv/bin" >"$activate"
+# The path as the README gives it, where it is right.
+case $activate in
+    "$PWD"/*) activate=${activate#"$PWD"/} ;;
+esac
+printf '\nTo ask more, copy this line into your shell:\n. %q\n' "$activate"
