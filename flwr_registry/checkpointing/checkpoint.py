@@ -13,8 +13,15 @@ from numpy.typing import NDArray
 from flwr_registry.checkpointing.finished_round import FinishedRound
 from flwr_registry.checkpointing.manifest_values import decoded, encoded
 from flwr_registry.checkpointing.state_cipher import EncryptedStateError, StateCipher
+from flwr_registry.checkpointing.stored_objects import stored_object
 from flwr_registry.errors import CheckpointError
-from flwr_registry.records import RunProvenance, StoredObject, VersionMetadata
+from flwr_registry.records import (
+    RunProvenance,
+    StoredObject,
+    VersionMetadata,
+    check_name,
+)
+from flwr_registry.records.typed_values import counted_from, of_type, record_like
 from flwr_registry.storage import BytesContent
 from flwr_registry.weights import Architecture, Weights
 
@@ -275,8 +282,12 @@ def read_manifest(data: bytes | bytearray) -> Manifest:
         )
     try:
         return _manifest_of(fields)
-    except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError("its manifest lacks what a checkpoint needs") from error
+    except Exception as error:
+        # Of what somebody else wrote readers raise errors of many kinds.
+        raise CheckpointError(
+            "its manifest does not say what a checkpoint needs: "
+            f"{type(error).__name__}: {str(error)[:200]}"
+        ) from error
 
 
 class NewerFormatError(CheckpointError):
@@ -286,40 +297,60 @@ class NewerFormatError(CheckpointError):
 def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
     arrays, provenance = fields["state_arrays"], fields["provenance"]
     metadata, architecture = fields["metadata"], fields.get("architecture")
-    weights = StoredObject(**fields["weights"])
+    weights = stored_object(fields["weights"])
     content = CheckpointContent(
-        server_round=int(fields["server_round"]),
-        model=fields["model"],
-        version=fields["version"],
+        server_round=counted_from(0, fields["server_round"]),
+        model=check_name(fields["model"], "model"),
+        version=of_type(str | None, fields["version"]),
         weights=weights,
         state=fields["state"],
         metrics={
             source: {
-                int(server_round): decoded(each) for server_round, each in of.items()
+                counted_from(0, int(server_round)): _measured(decoded(each))
+                for server_round, each in of.items()
             }
             for source, of in fields["metrics"].items()
         },
         rounds={
-            int(number): FinishedRound.from_json(said)
+            counted_from(0, int(number)): FinishedRound.from_json(said)
             for number, said in fields["rounds"].items()
         },
-        random_state=fields["random_state"],
-        strategy=fields["strategy"],
-        fingerprint=fields["fingerprint"],
+        random_state=of_type(dict | None, fields["random_state"]),
+        strategy=of_type(str, fields["strategy"]),
+        fingerprint=of_type(str, fields["fingerprint"]),
         architecture=Architecture.from_json(architecture) if architecture else None,
         is_settled=bool(fields.get("is_settled")),
-        tensor_type=fields["tensor_type"],
-        registry=fields.get("registry", ""),
-        made_of_it=fields.get("made_of_it", ""),
-        provenance=RunProvenance(**decoded(provenance)) if provenance else None,
-        metadata=VersionMetadata(**decoded(metadata)) if metadata else None,
+        tensor_type=of_type(str, fields["tensor_type"]),
+        registry=of_type(str, fields.get("registry", "")),
+        made_of_it=of_type(str, fields.get("made_of_it", "")),
+        provenance=_provenance(decoded(provenance)) if provenance else None,
+        metadata=(
+            record_like(VersionMetadata(), decoded(metadata)) if metadata else None
+        ),
     )
     return Manifest(
         content,
         weights,
-        StoredObject(**arrays) if arrays else None,
+        stored_object(arrays) if arrays else None,
         str(fields.get("encrypted") or ""),
     )
+
+
+def _provenance(said: Any) -> RunProvenance:
+    made = record_like(RunProvenance("", ""), said)
+    check_name(made.name, "run")
+    check_name(made.model, "model")
+    return made
+
+
+def _measured(said: Any) -> Measured:
+    """Return metrics as a hook of either API gives them."""
+    match said:
+        case [_, None | dict()]:
+            return list(said)
+        case None | dict():
+            return said
+    raise TypeError(f"{str(said)[:40]!r} is no measure of a round")
 
 
 def _json(fields: Mapping[str, Any]) -> bytes:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from flwr_registry.checkpointing.stored_objects import stored_object
 from flwr_registry.records import (
     Contribution,
     ContributionStatus,
     RoundStatus,
     StoredObject,
 )
+from flwr_registry.records.typed_values import MAX_NUMBER, counted_from, of_type
 
 __all__ = ["FinishedRound"]
 
@@ -78,13 +80,17 @@ class FinishedRound:
         return cls(
             gave_model=bool(said["gave_model"]),
             status=RoundStatus(said["status"]),
-            version=said.get("version"),
-            parent=said.get("parent"),
-            weights=StoredObject(**weights) if weights else None,
-            fingerprint=said.get("fingerprint", ""),
-            errors=tuple(said.get("errors", ())),
-            contributions=tuple(map(_contribution, said.get("nodes", ()))),
-            privacy=(privacy[0], privacy[1]) if privacy else None,
+            version=of_type(str | None, said.get("version")),
+            parent=of_type(str | None, said.get("parent")),
+            weights=stored_object(weights) if weights else None,
+            fingerprint=of_type(str, said.get("fingerprint", "")),
+            errors=tuple(
+                of_type(str, error) for error in of_type(list, said.get("errors", []))
+            ),
+            contributions=tuple(
+                map(_contribution, of_type(list, said.get("nodes", [])))
+            ),
+            privacy=(float(privacy[0]), float(privacy[1])) if privacy else None,
         )
 
 
@@ -96,13 +102,13 @@ def _node(given: Contribution) -> list[Any]:
 
 
 def _contribution(node: list[Any]) -> Contribution:
-    node_id, status, num_examples, weight_share, *error = node
+    node_id, status, num_examples, weight_share, *error = of_type(list, node)
     code, reason = error or (None, "")
     return Contribution(
-        node_id,
+        of_type(str, node_id),
         status=ContributionStatus(status),
-        num_examples=num_examples,
-        weight_share=weight_share,
-        error_code=code,
-        error_reason=reason,
+        num_examples=of_type(float | int | None, num_examples),
+        weight_share=of_type(float | int | None, weight_share),
+        error_code=None if code is None else counted_from(-MAX_NUMBER, code),
+        error_reason=of_type(str, reason),
     )

@@ -66,14 +66,22 @@ def decoded(value: Any) -> Any:
         case {"$tuple": list(items), **rest} if not rest:
             return tuple(decoded(item) for item in items)
         case {"$numpy": [str(dtype), plain], **rest} if not rest:
-            return np.dtype(dtype).type(decoded(plain))
+            return _exact_dtype(dtype, _SCALARS).type(decoded(plain))
         case {"$array": [str(dtype), list(shape), list(flat)], **rest} if not rest:
-            return np.array(decoded(flat), dtype).reshape(shape)
+            return np.array(decoded(flat), _exact_dtype(dtype, _ARRAYS)).reshape(shape)
         case {"$map": dict(items), **rest} if not rest:
             return {key: decoded(item) for key, item in items.items()}
         case dict():
             return {key: decoded(item) for key, item in value.items()}
     return value
+
+
+def _exact_dtype(text: str, kinds: str) -> np.dtype[Any]:
+    """Return a dtype that `encoded` writes; of others a value could take any memory."""
+    dtype = np.dtype(text)
+    if not _is_exact(dtype, kinds):
+        raise ValueError(f"{dtype} is no dtype of a value")
+    return dtype
 
 
 def _is_exact(dtype: np.dtype[Any], kinds: str) -> bool:

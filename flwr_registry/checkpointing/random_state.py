@@ -22,7 +22,6 @@ __all__ = ["capture_random_state", "restore_random_state"]
 
 _LOGGER = OneLineLogger("flwr")
 _LEGACY_BITS = "MT19937"
-_MISFITS = (LookupError, TypeError, ValueError, OverflowError, RuntimeError)
 
 
 def capture_random_state() -> dict[str, Any]:
@@ -56,7 +55,8 @@ def restore_random_state(state: dict[str, Any]) -> None:
         _restore_python(state)
         _restore_numpy(state)
         _restore_torch(state)
-    except _MISFITS as error:
+    except Exception as error:
+        # Of what somebody else wrote generators raise errors of many kinds.
         for put_back in undo:
             put_back()
         raise CheckpointError(
@@ -169,5 +169,8 @@ def _unplain(state: Any) -> Any:
     if not isinstance(state, dict):
         return state
     if state.keys() == {"dtype", "values"}:
-        return np.array(state["values"], dtype=state["dtype"])
+        dtype = np.dtype(state["dtype"])
+        if dtype.kind not in "iuf":
+            raise ValueError(f"{dtype} is no dtype of a generator's state")
+        return np.array(state["values"], dtype=dtype)
     return {name: _unplain(part) for name, part in state.items()}

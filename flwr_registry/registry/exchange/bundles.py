@@ -8,10 +8,10 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, cast
 
 from flwr_registry.errors import ExportError, IntegrityError
 from flwr_registry.keyed_seals import check_seal, make_seal
@@ -22,8 +22,14 @@ from flwr_registry.records import (
     RunProvenance,
     VersionMetadata,
 )
+from flwr_registry.records.typed_values import (
+    MAX_NUMBER,
+    counted_from,
+    of_type,
+    record_like,
+)
 from flwr_registry.registry.exchange.described_versions import DescribedVersion
-from flwr_registry.registry.rows.json_values import from_json, to_json
+from flwr_registry.registry.rows.json_values import from_json, plain_text, to_json
 from flwr_registry.storage import StorageBackend
 from flwr_registry.weights import copy_verified
 
@@ -34,7 +40,6 @@ FORMAT = 1
 
 _MANIFEST, _WEIGHTS = "manifest.json", "weights.safetensors"
 _MAX_MANIFEST_BYTES = 64 * 1024 * 1024
-_MAX_NUMBER = 2**31 - 1
 _PURPOSE = "bundle"
 _ADVICE = (
     "export it again where the key is set, or import it without the key if you trust it"
@@ -55,8 +60,6 @@ _UNSOUND = (
     zipfile.BadZipFile,
     zlib.error,
 )
-
-Record = TypeVar("Record", VersionMetadata, RunProvenance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +197,26 @@ def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
     manifest = json.loads(archive.read(_MANIFEST))
     if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
         raise ValueError("its manifest is none")
+    _refuse_odd_texts(manifest)
     if manifest["format"] > FORMAT:
         raise ValueError(
             f"it has format {manifest['format']}, this release reads up to {FORMAT}: "
             "upgrade flwr-registry"
         )
     return manifest
+
+
+def _refuse_odd_texts(value: Any) -> None:
+    """Refuse what no database stores: it would not be what the bundle says."""
+    match value:
+        case str() if plain_text(value) != value:
+            raise ValueError(f"its manifest has a text that is none: {value[:40]!r}")
+        case dict():
+            for each in (*value, *value.values()):
+                _refuse_odd_texts(each)
+        case list():
+            for each in value:
+                _refuse_odd_texts(each)
 
 
 def _read_weights(archive: zipfile.ZipFile, manifest: Mapping[str, Any]) -> bytes:
@@ -220,61 +237,54 @@ def _read_weights(archive: zipfile.ZipFile, manifest: Mapping[str, Any]) -> byte
 def _bundle_of(manifest: Mapping[str, Any], weights: bytes) -> Bundle:
     run, privacy = manifest["run"], manifest["privacy"]
     return Bundle(
-        model=_of(str, manifest["model"]),
-        version=_of(str, manifest["version"]),
+        model=of_type(str, manifest["model"]),
+        version=of_type(str, manifest["version"]),
         weights=weights,
-        checksum=_of(str, manifest["sha256"]),
-        metadata=_like(VersionMetadata(), manifest["metadata"]),
+        checksum=of_type(str, manifest["sha256"]),
+        metadata=record_like(VersionMetadata(), manifest["metadata"]),
         metrics=_metrics(manifest["metrics"]),
-        errors=tuple(_of(str, error) for error in _of(list, manifest["errors"])),
-        withdrawn=_of(bool, manifest["withdrawn"]),
+        errors=tuple(
+            of_type(str, error) for error in of_type(list, manifest["errors"])
+        ),
+        withdrawn=of_type(bool, manifest["withdrawn"]),
         privacy=(float(privacy[0]), float(privacy[1])) if privacy else None,
-        parent_version=_of(str | None, manifest["parent"]["version"]),
-        parent_checksum=_of(str | None, manifest["parent"]["sha256"]),
-        server_round=_number(manifest["server_round"], at_least=1),
-        provenance=_like(RunProvenance("", ""), run) if run else None,
+        parent_version=of_type(str | None, manifest["parent"]["version"]),
+        parent_checksum=of_type(str | None, manifest["parent"]["sha256"]),
+        server_round=_number_or_none(manifest["server_round"], 1),
+        provenance=record_like(RunProvenance("", ""), run) if run else None,
         started_at=_moment(manifest["run_started_at"]) if run else None,
-        contributions=tuple(map(_contribution, _of(list, manifest["contributions"]))),
+        contributions=_contributions(manifest["contributions"]),
     )
+
+
+def _contributions(said: Any) -> tuple[Contribution, ...]:
+    made = tuple(map(_contribution, of_type(list, said)))
+    if len({each.node_id for each in made}) != len(made):
+        raise ValueError("a node gave twice to one round")
+    return made
 
 
 def _contribution(said: Mapping[str, Any]) -> Contribution:
     return Contribution(
-        node_id=_of(str, said["node_id"]),
+        node_id=of_type(str, said["node_id"]),
         status=ContributionStatus(said["status"]),
-        num_examples=_of(float | int | None, said["num_examples"]),
-        weight_share=_of(float | int | None, said["weight_share"]),
-        metrics=from_json(_of(dict, said["metrics"])),
-        error_code=_number(said["error_code"], at_least=-_MAX_NUMBER),
-        error_reason=_of(str, said["error_reason"]),
+        num_examples=of_type(float | int | None, said["num_examples"]),
+        weight_share=of_type(float | int | None, said["weight_share"]),
+        metrics=from_json(of_type(dict, said["metrics"])),
+        error_code=_number_or_none(said["error_code"], -MAX_NUMBER),
+        error_reason=of_type(str, said["error_reason"]),
     )
 
 
 def _metrics(said: Any) -> dict[str, Any]:
     return {
-        MetricSource(source).value: from_json(_of(dict, measured))
-        for source, measured in _of(dict, said).items()
+        MetricSource(source).value: from_json(of_type(dict, measured))
+        for source, measured in of_type(dict, said).items()
     }
 
 
-def _like(pattern: Record, said: Any) -> Record:
-    """Make a record of the kind of `pattern`, each field of the type that it has."""
-    made = replace(pattern, **_of(dict, said))
-    for each in fields(pattern):
-        _of(type(getattr(pattern, each.name)), getattr(made, each.name))
-    return made
-
-
-def _of(kind: Any, value: Any) -> Any:
-    if not isinstance(value, kind):
-        raise TypeError(f"{str(value)[:40]!r} is no {kind}")
-    return value
-
-
-def _number(value: Any, *, at_least: int) -> int | None:
-    if value is not None and not at_least <= _of(int, value) <= _MAX_NUMBER:
-        raise ValueError(f"{value} is out of range")
-    return cast("int | None", value)
+def _number_or_none(value: Any, least: int) -> int | None:
+    return None if value is None else counted_from(least, value)
 
 
 def _moment(text: str) -> datetime:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from odd_values import ODD, places_in, with_odd
 from registry.samples import facts_of
 
 from flwr_registry.errors import (
@@ -65,6 +66,7 @@ def rewritten(bundle, place, **changes):
     weights = changes.pop("weights", entries["weights.safetensors"])
     extra = changes.pop("extra", None)
     manifest.update(changes)
+    manifest = changes.get("manifest", manifest)
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("manifest.json", json.dumps(manifest))
         archive.writestr("weights.safetensors", weights)
@@ -210,20 +212,37 @@ def test_damage_is_told_or_the_bytes_are_the_same(there, bundle, data):
         assert (Path(folder) / "weights").read_bytes() in sound
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=5,
-)
-
-
 @given(data=st.data())
 @settings(max_examples=150)
 def test_a_manifest_may_say_anything(there, bundle, data):
     with zipfile.ZipFile(bundle) as archive:
         manifest = json.loads(archive.read("manifest.json"))
-    key = data.draw(st.sampled_from(["", "metadata", "run", "parent", "metrics"]))
-    said = manifest[key] if key else manifest
-    said[data.draw(st.sampled_from(sorted(said)))] = data.draw(JSON)
-    with TemporaryDirectory() as folder, suppress(RegistryError):
-        there.import_bundle(rewritten(bundle, Path(folder) / "forged", **manifest))
+    place = data.draw(st.sampled_from(list(places_in(manifest))))
+    odd = with_odd(manifest, place, data.draw(st.sampled_from(ODD)))
+    before = (there.list(), there.runs())
+    with TemporaryDirectory() as folder:
+        forged = rewritten(bundle, Path(folder) / "forged", manifest=odd)
+        try:
+            there.import_bundle(forged)
+        except RegistryError:
+            assert (there.list(), there.runs()) == before
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("run", "name"),
+        ("run", "flwr_run_id"),
+        ("parent", "version"),
+        ("metadata", "tags"),
+    ],
+)
+def test_texts_that_no_database_stores_are_refused(bundle, other, tmp_path, place):
+    with zipfile.ZipFile(bundle) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+    for odd in ("\ud800", "\x00"):
+        forged = rewritten(
+            bundle, tmp_path / "forged", manifest=with_odd(manifest, place, odd)
+        )
+        with pytest.raises(RegistryError):
+            other.import_bundle(forged)
