@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from flwr_registry.records import StoredObject
@@ -10,7 +9,6 @@ from flwr_registry.storage.storage_backend import check_key
 
 __all__ = ["stored_object"]
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _MAX_BYTES = 2**63 - 1
 
 
@@ -25,6 +23,6 @@ def stored_object(said: Any) -> StoredObject:
     match said:
         case {"key": str(key), "size_bytes": int(size), "sha256": str(sha256), **rest}:
             is_whole = not rest and type(size) is int and 0 <= size <= _MAX_BYTES
-            if is_whole and _SHA256.fullmatch(sha256):
+            if is_whole:
                 return StoredObject(check_key(key), size, sha256)
     raise ValueError(f"{str(said)[:80]} is no place of bytes")
