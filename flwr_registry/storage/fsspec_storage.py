@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
-from urllib.parse import urlsplit, urlunsplit
 
 import fsspec
 from fsspec.asyn import AsyncFileSystem
@@ -20,6 +20,7 @@ from flwr_registry.errors import (
     RegistryError,
     StorageError,
 )
+from flwr_registry.masking import MASK
 from flwr_registry.records import StoredObject
 from flwr_registry.storage.deadlines import (
     GivenUpError,
@@ -38,6 +39,8 @@ from flwr_registry.storage.storage_backend import (
 
 __all__ = ["FsspecStorageBackend", "translated"]
 
+_USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
+_QUERY = re.compile(r"(\?)[^?]*=.*")
 _WHOLE_ON_CLOSE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci"}
 # Those whose drivers make a file only where there is none.
 _CREATES = {*_WHOLE_ON_CLOSE, "memory"}
@@ -301,5 +304,5 @@ def _is_temporary(key: str) -> bool:
 
 
 def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    """Return a URL, of chained ones too, without user info and without a query."""
+    return _QUERY.sub(rf"\1{MASK}", _USER_INFO.sub("", url))

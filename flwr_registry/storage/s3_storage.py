@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 from flwr_registry.errors import StorageError
+from flwr_registry.masking import masked_text
 from flwr_registry.records import StoredObject
 from flwr_registry.storage.deadlines import (
     timed_out,
@@ -94,7 +95,9 @@ class S3StorageBackend(FsspecStorageBackend):
             raise ValueError("S3 takes parts from 5 MiB on, at least one at a time")
         url = url if "://" in url else f"s3://{url}"
         if not url.startswith(("s3://", "s3a://")):
-            raise ValueError(f"{url!r} is no place on S3: use s3://BUCKET/PREFIX")
+            raise ValueError(
+                f"{masked_text(url)!r} is no place on S3: use s3://BUCKET/PREFIX"
+            )
         signing = {"payload_signing_enabled": not _is_encrypted(options)}
         config = {**_CONFIG, "s3": signing, **options.pop("config_kwargs", {})}
         attempts = _attempts(config.get("retries") or {})

@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, event, text
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from sqlalchemy.orm import Session
 
+from flwr_registry.masking import MASK, is_secret_name
 from flwr_registry.registry.database.transactions import (
     Transaction,
     current_transaction,
@@ -182,8 +183,8 @@ def is_postgresql(session: Session) -> bool:
 
 
 def place_of(url: URL) -> str:
-    """Return the database as text, without any password."""
-    hidden = {key: "***" for key in url.query if "password" in key.lower()}
+    """Return the database as text, without any secret."""
+    hidden = {key: MASK for key in url.query if is_secret_name(key)}
     return url.update_query_dict(hidden).render_as_string(hide_password=True)
 
 

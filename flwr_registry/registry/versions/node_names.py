@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -16,6 +17,8 @@ __all__ = ["NODE_KEY_VARIABLE", "NodeNames"]
 NODE_KEY_VARIABLE = "FLWR_REGISTRY_NODE_KEY"
 _MARK = "hmac-"
 _DIGITS = 32
+# A shorter id in a text may as well be any other number.
+_SHORTEST_TOLD = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,13 @@ class NodeNames:
     def contributions(
         self, contributions: Sequence[Contribution]
     ) -> tuple[Contribution, ...]:
-        """Return contributions with recorded names."""
-        return tuple(
-            replace(given, node_id=self.name_of(given.node_id))
-            for given in contributions
-        )
+        """Return contributions with recorded names, also in what errors say of them."""
+        return tuple(map(self._contribution, contributions))
+
+    def _contribution(self, given: Contribution) -> Contribution:
+        node_id, name = str(given.node_id), self.name_of(given.node_id)
+        reason = given.error_reason
+        if len(node_id) >= _SHORTEST_TOLD:
+            whole = rf"(?<!\w){re.escape(node_id)}(?!\w)"
+            reason = re.sub(whole, lambda _: name, reason)
+        return replace(given, node_id=name, error_reason=reason)
