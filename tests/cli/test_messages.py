@@ -93,6 +93,25 @@ def test_no_help_text_names_one_either():
         assert not [fault for text in said for fault in faults_of(text)], words
 
 
+GUIDES = [
+    path
+    for path in Path(flwr_registry.__file__).parents[1].rglob("*.md")
+    if not any(part.startswith(".") for part in path.parts)
+]
+
+
+def test_no_guide_names_one_either():
+    assert GUIDES
+    faults = {
+        (path.name, fault)
+        for path in GUIDES
+        for text in re.findall(r"`[^`\n]+`|^\$ .*$", path.read_text(), re.MULTILINE)
+        if "flwr-registry " in text
+        for fault in faults_of(text.split(" #")[0])
+    }
+    assert faults == set()
+
+
 def test_a_text_that_names_what_does_not_exist_would_be_found():
     assert list(faults_of("run 'flwr-registry docter' first"))
     assert list(faults_of("flwr-registry doctor --rebuilt"))
