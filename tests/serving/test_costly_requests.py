@@ -180,12 +180,14 @@ def places(document, path=()):
 def mutated(draw):
     document = copy.deepcopy(draw(st.sampled_from([WHOLE, LISTED, SCORED])))
     for _ in range(draw(st.integers(1, 2))):
-        *path, last = draw(st.sampled_from([each for each in places(document) if each]))
+        # What was taken away may have been all there was.
+        found = [each for each in places(document) if each] or [("inputs",)]
+        *path, last = draw(st.sampled_from(found))
         within = document
         for key in path:
             within = within[key]
         if draw(st.booleans()) and isinstance(within, dict):
-            del within[last]
+            within.pop(last, None)
         else:
             within[last] = draw(ODD)
     return document
