@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,7 +33,7 @@ from flwr_registry.records import (
 )
 from flwr_registry.registry import ModelRegistry
 
-__all__ = ["doctor", "verify"]
+__all__ = ["doctor", "sign", "verify"]
 
 _NEXT = (
     "there is no version yet: wrap the strategy of an app in RegistryStrategy and run "
@@ -47,6 +48,14 @@ def verify(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Verify all versions.")] = False,
     model: Annotated[str | None, typer.Option(help="All of this model.")] = None,
+    signature: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What 'sign' wrote: compare with it."),
+    ] = None,
+    public_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of the key that signed, in PEM."),
+    ] = None,
     registry: RegistryPlace = None,
     storage: StoragePlace = None,
     output: Format = OutputFormat.DEFAULT,
@@ -54,7 +63,16 @@ def verify(
     """Read stored bytes and compare them with their SHA-256."""
     if (reference is None) == (not every and model is None):
         raise typer.BadParameter("give a version, or --all, or --model")
+    if (signature is None) != (public_key is None) or (signature and not reference):
+        raise typer.BadParameter("a signature takes REF, --signature and --public-key")
     with opened_registry(registry, storage) as opened:
+        if reference and signature and public_key:
+            version = opened.verify_signature(reference, signature, public_key)
+            if output is OutputFormat.JSON:
+                print_json(opened, {"signed": version.reference})
+            else:
+                print_rich(Text(f"{version.reference} is what was signed"))
+            return
         if reference is not None:
             _tell_one(opened, opened.verify(reference), output)
             return
@@ -93,6 +111,28 @@ def _tell_all(
         print_rich(f"verified: {summary.checked}; damaged: {bad or 'none'}")
     if summary.problems:
         raise typer.Exit(1)
+
+
+@app.command()
+def sign(
+    reference: Annotated[str, typer.Argument(metavar="REF", help="The version.")],
+    key: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Private key in PEM, of an elliptic curve."),
+    ],
+    signature: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where to write the signature.")
+    ],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there.")
+    ] = False,
+    registry: RegistryPlace = None,
+    storage: StoragePlace = None,
+) -> None:
+    """Sign a version by OpenSSF model-signing; 'verify --signature' compares."""
+    with opened_registry(registry, storage) as opened:
+        version = opened.sign(reference, key, signature, overwrite=overwrite)
+        print_rich(Text(f"{version.reference} is signed in {signature}"))
 
 
 @app.command()

@@ -12,6 +12,7 @@ from flwr_registry.registry.exchange.exporting import export
 from flwr_registry.registry.exchange.importing import import_bundle
 from flwr_registry.registry.exchange.mlflow_export import MlflowVersion, to_mlflow
 from flwr_registry.registry.exchange.pulling import PulledVersion, pull
+from flwr_registry.registry.exchange.signing import sign, verify_signature
 from flwr_registry.registry.versions.actors import current_actor
 from flwr_registry.validation import MetricRanges
 
@@ -96,6 +97,65 @@ class ExchangeVerbs(BlockingRegistry):
         """
         place = Path(path).expanduser()
         return self._run(pull(self.storage, reference, place, overwrite=overwrite))
+
+    def sign(
+        self, reference: str, key: AnyPath, path: AnyPath, *, overwrite: bool = False
+    ) -> ModelVersion:
+        """Sign a version by OpenSSF model-signing (extra ``[signing]``).
+
+        Signed is a folder with the file ``MODEL-VERSION.safetensors`` alone.
+
+        Parameters
+        ----------
+        key : str or path
+            Private key in PEM, of the curve P-256, P-384 or P-521.
+        path : str or path
+            Where to write the signature.
+        overwrite : bool
+            Replace the file that is there.
+
+        Raises
+        ------
+        SealError
+            When model-signing is not installed, or the key cannot be used.
+        ExportError
+            When the place is taken, or cannot be written.
+        """
+        return self._run(
+            sign(
+                self.storage,
+                reference,
+                Path(key).expanduser(),
+                Path(path).expanduser(),
+                overwrite=overwrite,
+            )
+        )
+
+    def verify_signature(
+        self, reference: str, signature: AnyPath, public_key: AnyPath
+    ) -> ModelVersion:
+        """See that a version has the content and the number that were signed.
+
+        Neither the database nor the storage is trusted for that, only the key.
+
+        Parameters
+        ----------
+        signature, public_key : str or path
+            What `sign` wrote, and the public key of who did, in PEM.
+
+        Raises
+        ------
+        SealError
+            When it has not, or model-signing is not installed.
+        """
+        return self._run(
+            verify_signature(
+                self.storage,
+                reference,
+                Path(signature).expanduser(),
+                Path(public_key).expanduser(),
+            )
+        )
 
     def import_bundle(
         self,
@@ -200,6 +260,33 @@ class AsyncExchangeVerbs(AwaitedRegistry):
         place = Path(path).expanduser()
         return await self._run(
             pull(self.storage, reference, place, overwrite=overwrite)
+        )
+
+    async def sign(
+        self, reference: str, key: AnyPath, path: AnyPath, *, overwrite: bool = False
+    ) -> ModelVersion:
+        """Sign a version; see `ModelRegistry.sign`."""
+        return await self._run(
+            sign(
+                self.storage,
+                reference,
+                Path(key).expanduser(),
+                Path(path).expanduser(),
+                overwrite=overwrite,
+            )
+        )
+
+    async def verify_signature(
+        self, reference: str, signature: AnyPath, public_key: AnyPath
+    ) -> ModelVersion:
+        """Check a signature; see `ModelRegistry.verify_signature`."""
+        return await self._run(
+            verify_signature(
+                self.storage,
+                reference,
+                Path(signature).expanduser(),
+                Path(public_key).expanduser(),
+            )
         )
 
     async def import_bundle(
