@@ -72,10 +72,10 @@ def _tell_nothing(places: Places, problem: str, output: OutputFormat) -> None:
         return
     facts = {
         "database": places.shown_database_url,
-        "why": _why(str(places.database_origin), "database"),
-        "holds": "nothing: it is made by the first run or registration",
+        "database by": _why(str(places.database_origin), "database"),
+        "database holds": "nothing: it is made by the first run or registration",
         "storage": places.storage_url,
-        "why it": _why(str(places.storage_origin), "storage"),
+        "storage by": _why(str(places.storage_origin), "storage"),
     }
     print_rich(key_values(facts))
 
@@ -91,12 +91,12 @@ def _facts(found: Whereabouts) -> dict[str, str | Text]:
     rows = f"{counted(found.num_versions, 'version')}{of}"
     return {
         "database": found.database,
-        "why": _why(found.database_origin, "database"),
-        "holds": f"{rows}, {counted(found.num_runs, 'run')}",
+        "database by": _why(found.database_origin, "database"),
+        "database holds": f"{rows}, {counted(found.num_runs, 'run')}",
         "storage": found.storage,
-        "why it": _why(found.storage_origin, "storage"),
-        "holds it": _stored(found),
-        "whose": _whose(found),
+        "storage by": _why(found.storage_origin, "storage"),
+        "storage holds": _stored(found),
+        "storage of": _whose(found),
     }
 
 

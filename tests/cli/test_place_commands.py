@@ -26,10 +26,13 @@ def test_relative_places_are_those_of_the_folder(tmp_path, monkeypatch):
         registry.register({"w": np.ones(2)}, model="digits")
         identity = registry.where().registry_id
     text = told("--registry", "r.db", "--storage", "w")
-    assert f"database sqlite:///{tmp_path}/r.db why --registry" in text
-    assert "holds 1 version of digits, 0 runs" in text
-    assert f"storage {tmp_path}/w why it --storage holds it files of 1 version" in text
-    assert f"whose this registry's, {identity}" in text
+    assert f"database sqlite:///{tmp_path}/r.db database by --registry" in text
+    assert "database holds 1 version of digits, 0 runs" in text
+    assert (
+        f"storage {tmp_path}/w storage by --storage storage holds files of 1 version"
+        in text
+    )
+    assert f"storage of this registry's, {identity}" in text
     monkeypatch.setenv("FLWR_REGISTRY_URL", "r.db")
     monkeypatch.setenv("FLWR_REGISTRY_STORAGE", "w")
     found = where()
@@ -45,14 +48,14 @@ def test_another_registrys_storage_is_told_of(tmp_path):
     ModelRegistry(tmp_path / "b.db").close()
     places = ("--registry", str(tmp_path / "b.db"), "--storage", str(tmp_path / "w"))
     text = told(*places)
-    assert "whose another registry's" in text and f"{tmp_path}/a.db" in text
+    assert "storage of another registry's" in text and f"{tmp_path}/a.db" in text
 
 
 def test_nothing_is_there_yet(tmp_path, monkeypatch):
     monkeypatch.setenv("FLWR_HOME", str(tmp_path))
     monkeypatch.delenv("FLWR_REGISTRY_URL", raising=False)
     text = told()
-    assert "why default, in FLWR_HOME holds nothing" in text
+    assert "database by default, in FLWR_HOME database holds nothing" in text
     assert not list(tmp_path.iterdir())
     assert where()["storage"] == f"{tmp_path}/registry"
     done = CliRunner().invoke(app, ["doctor"])
@@ -67,4 +70,4 @@ def test_a_storage_that_cannot_be_read_is_told_of(tmp_path):
     (tmp_path / "w" / "registry.json").write_text("{")
     places = ("--registry", str(tmp_path / "r.db"), "--storage", str(tmp_path / "w"))
     text = told(*places)
-    assert "cannot be read" in text and "whose unknown" in text
+    assert "cannot be read" in text and "storage of unknown" in text
