@@ -18,6 +18,7 @@ from flwr_registry.cli.application import (
     app,
     opened_registry,
     print_json,
+    print_lines,
     print_rich,
     tell,
 )
@@ -111,9 +112,9 @@ def sign_head(
     with opened_registry(registry, storage) as opened:
         head = opened.sign_audit_head(key, heads=heads)
         if heads is None:
-            typer.echo(head.line())
+            print_lines(head.line())
         else:
-            typer.echo(f"signed {head.entries} entries, kept in {heads}", err=True)
+            tell(f"signed {head.entries} entries, kept in {heads}")
 
 
 @audit_app.command()

@@ -76,7 +76,6 @@ def test_no_planted_secret_is_in_database_storage_bundle_card_or_log(recorded):
 @pytest.mark.filterwarnings("ignore")
 def test_no_planted_secret_is_in_what_mlflow_gets(recorded, monkeypatch):
     monkeypatch.chdir(recorded)
-    pytest.importorskip("mlflow")
     with ModelRegistry(recorded / "registry.db", recorded / "store") as registry:
         place = f"sqlite:///{recorded / 'mlflow.db'}"
         registry.to_mlflow("digits", tracking_uri=place, experiment="trials")

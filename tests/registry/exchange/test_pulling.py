@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import xgboost
 from safetensors.numpy import load_file
 
 from flwr_registry import AsyncModelRegistry
@@ -92,7 +93,6 @@ def test_what_must_not_be_used_is_not_pulled(registry, tmp_path):
 
 
 def test_a_booster_comes_as_its_own_program_reads_it(registry, tmp_path):
-    xgboost = pytest.importorskip("xgboost")
     data = xgboost.DMatrix(np.eye(4), label=np.arange(4))
     booster = xgboost.train({"nthread": 1}, data, 2)
     for kind in ("json", "ubj"):

@@ -9,8 +9,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from flwr_registry.errors import SealError
 
-pytest.importorskip("model_signing", reason="the extra [signing] is not installed")
-
 
 @pytest.fixture
 def keys(tmp_path):

@@ -43,6 +43,7 @@ NO_CLAIM = {
     "contributions": ("id",),
     "version_metrics": ("id",),
     "drift_baselines": ("id",),
+    # Only tells the mark of this database in the storage from those of others.
     "registry_identity": ("id", "database_id"),
     # Display only, before anything was registered.
     "registered_models": ("created_at",),
