@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from flwr_registry import ModelRegistry
 from flwr_registry.strategy.options import RUN_CONFIG_KEYS
 
 CHECKOUT = Path(__file__).parents[2]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
 # No more than these: a server and its client, a killed run, and all tests.
 NOT_RUN = ("bash .ci/run", "flwr run", "flwr-registry serve", "curl ")
+NUMBERS = [f"1.{minor}.0" for minor in range(5)]
 # What a reader has: an app's objects, and models that others trained.
 OWN_OBJECTS = """
 import sys
@@ -115,6 +117,19 @@ def test_every_line_works_in_the_shell_that_ran_the_quickstart(followed, checkou
     (line,) = re.findall(r"copy this line into your shell:\n(.*)\n", followed.stdout)
     assert line in lines_after("$ ")
     assert (checkout / "other" / "registry.db").is_file()
+    home = checkout / "examples" / "quickstart" / ".flwr"
+    with ModelRegistry(storage=home / "registry") as registry:
+        rounds = {each.server_round: each for each in registry.list("digits")}
+        first = registry.load(rounds[1].reference)
+    assert [rounds[number].version for number in range(1, 6)] == NUMBERS
+    assert [rounds[number].parent_version for number in range(2, 6)] == NUMBERS[:-1]
+    assert rounds[5].val_loss < rounds[1].val_loss
+    assert list(first) == [
+        "hidden.weight",
+        "hidden.bias",
+        "output.weight",
+        "output.bias",
+    ]
 
 
 @pytest.mark.slow

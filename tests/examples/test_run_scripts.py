@@ -1,4 +1,7 @@
-"""The examples, run as a newcomer runs them; their registry is then read."""
+"""Examples, run as a newcomer runs them; their registry is then read.
+
+The quickstart is run with the README that begins with it, see test_readme.
+"""
 
 import os
 import shutil
@@ -16,7 +19,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ARRAYS = {
-    "quickstart": ["hidden.weight", "hidden.bias", "output.weight", "output.bias"],
     "legacy": [
         "hidden.weight",
         "hidden.bias",
@@ -31,7 +33,6 @@ ARRAYS = {
     "hospitals": ["weight", "bias"],
 }
 EXAMPLES_OF_NODES = {
-    "quickstart": [287, 287, 287, 288],
     "legacy": [287, 287, 287, 288],
     "hospitals": [2, 15, 110, 276],
 }
