@@ -134,5 +134,5 @@ def test_what_mlflow_refuses_is_told(registry, store):
 
 def test_without_mlflow_the_extra_is_named(registry, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow.tracking", None)
-    with pytest.raises(ExportError, match=r"flwr-registry\[mlflow\]"):
+    with pytest.raises(ExportError, match=r"mlflow-skinny.*extra \[mlflow\]"):
         registry.to_mlflow("digits")
