@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from flwr_registry.errors import WeightsFormatError
+from flwr_registry.extras import how_to_install
 from flwr_registry.weights.file_growth import check_growth, most_bytes_of
 from flwr_registry.weights.named_arrays import Weights
 from flwr_registry.weights.safetensors_file import decode, encode
@@ -58,8 +59,7 @@ def read_torch_file(data: memoryview, path: Path | None) -> Weights:
     """
     if find_spec("torch") is None:
         raise WeightsFormatError(
-            "it is a torch file, and torch is not installed: pip install "
-            "'flwr-registry[torch]'"
+            f"it is a torch file, and torch is not installed: {how_to_install('torch')}"
         )
     with _as_file(data, path) as file, _child(file, len(data)) as process:
         kind, content = _received(process, len(data))
