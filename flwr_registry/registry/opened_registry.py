@@ -49,8 +49,9 @@ class OpenedRegistry:
         """The absolute place of the database, without its password."""
         return place_of(self._places.database)
 
+    @property
     def described_places(self) -> dict[str, Any] | None:
-        """Return what another process opens the same registry with.
+        """What another process opens the same registry with.
 
         The password of the database is in it. None where the storage was given as an
         object, which no text describes.

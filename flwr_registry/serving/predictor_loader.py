@@ -63,7 +63,7 @@ class PredictorLoader:
         ModuleMismatchError
             When something cannot be named; the message says what.
         """
-        places = self.registry.described_places()
+        places = self.registry.described_places
         if places is None:
             raise ModuleMismatchError(
                 "the registry's storage is an object: open the registry with a URL"
