@@ -11,6 +11,18 @@ __all__ = ["secrets_in"]
 
 _MOST_NODES = 10_000
 _MAX_DEPTH = 60
+# Numbers, and what is inside has the names of a library, such as the key of MT19937.
+_NUMBERS = {
+    "$array",
+    "$scalar",
+    "$state_dict",
+    "$tensor",
+    "$random",
+    "$generator",
+    "$bit_generator",
+    "$random_state",
+    "$torch_generator",
+}
 
 
 def secrets_in(tree: Any) -> tuple[str, ...]:
@@ -20,7 +32,8 @@ def secrets_in(tree: Any) -> tuple[str, ...]:
     nothing.
     """
     found: dict[str, None] = {}
-    for number, (path, name, node) in enumerate(_named(tree, "", "", 0)):
+    named = _named(_without_numbers(tree, 0), "", "", 0)
+    for number, (path, name, node) in enumerate(named):
         if number >= _MOST_NODES:
             break
         if _is_secret(name, node):
@@ -28,6 +41,23 @@ def secrets_in(tree: Any) -> tuple[str, ...]:
     return tuple(
         path for path in found if not any(path.startswith(f"{o}.") for o in found)
     )
+
+
+def _without_numbers(node: Any, depth: int) -> Any:
+    """Leave arrays and generators out, and what then holds nothing; None for those."""
+    if depth > _MAX_DEPTH:
+        return None
+    if isinstance(node, dict):
+        if _NUMBERS & node.keys():
+            return None
+        kept = {key: _without_numbers(each, depth + 1) for key, each in node.items()}
+        return {key: each for key, each in kept.items() if each is not None} or None
+    if isinstance(node, list):
+        left = [_without_numbers(each, depth + 1) for each in node]
+        if node and isinstance(node[0], str) and left[1:] == [None]:
+            return None
+        return [each for each in left if each is not None] or None
+    return node
 
 
 def _named(

@@ -208,7 +208,7 @@ def test_without_any_sound_checkpoint_nothing_starts_anew(tmp_path):
 def test_a_newer_format_is_refused(tmp_path, monkeypatch):
     from flwr_registry.checkpointing import checkpoint
 
-    monkeypatch.setattr(checkpoint, "FORMAT", 99)
+    monkeypatch.setattr(checkpoint, "_PLAIN_FORMAT", 99)
     run(tmp_path, 1)
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match="upgrade flwr-registry"):

@@ -1,8 +1,11 @@
 """Secrets in the state of a strategy are told of, once, by their names alone."""
 
 import logging
+import random
 
+import numpy as np
 import pytest
+import torch
 from federation.clients import NumpyClients, floating_model
 from federation.in_process_grid import InProcessGrid, to_record
 from flwr.serverapp.strategy import FedAdam, FedAvg
@@ -37,6 +40,19 @@ def test_names_and_texts_tell():
     strategy.aggregate_train(1, [])
     found = secrets_in(export_state(strategy).tree)
     assert found == ("constant_password", "session_token", "service.url")
+
+
+def test_arrays_and_generators_are_numbers_whatever_their_parts_are_called():
+    strategy = FedAvg()
+    strategy.draws = [np.random.RandomState(1), np.random.default_rng(1)]
+    strategy.session = {"generator": random.Random(1), "torch": torch.Generator()}
+    strategy.attention = {"key": np.ones(3), "token_embedding": {"w": torch.ones(2)}}
+    strategy.token_table = torch.nn.Embedding(3, 2)
+    assert secrets_in(export_state(strategy).tree) == ()
+    strategy.session["cookie"] = "planted"
+    strategy.attention["secret"] = b"planted"
+    found = secrets_in(export_state(strategy).tree)
+    assert found == ("session", "attention.secret")
 
 
 def run(folder, rounds=2):
