@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from flwr_registry.masking import is_secret_name, masked_text
 
 __all__ = ["secrets_in"]
 
-_MOST_NODES = 10_000
+_MOST_VALUES = 10_000
 _MAX_DEPTH = 60
 # Numbers, and what is inside has the names of a library, such as the key of MT19937.
 _NUMBERS = {
@@ -32,65 +34,60 @@ def secrets_in(tree: Any) -> tuple[str, ...]:
     nothing.
     """
     found: dict[str, None] = {}
-    named = _named(_without_numbers(tree, 0), "", "", 0)
-    for number, (path, name, node) in enumerate(named):
-        if number >= _MOST_NODES:
-            break
-        if _is_secret(name, node):
+    for path, secret_path, value in islice(_values(tree, "", "", "", 0), _MOST_VALUES):
+        if value is None or isinstance(value, bool) or value == "":
+            continue
+        if secret_path:
+            found[secret_path] = None
+        elif isinstance(value, str) and _is_secret_text(value):
             found[path] = None
-    return tuple(
-        path for path in found if not any(path.startswith(f"{o}.") for o in found)
-    )
+    return tuple(found)
 
 
-def _without_numbers(node: Any, depth: int) -> Any:
-    """Leave arrays and generators out, and what then holds nothing; None for those."""
-    if depth > _MAX_DEPTH:
-        return None
-    if isinstance(node, dict):
-        if _NUMBERS & node.keys():
-            return None
-        kept = {key: _without_numbers(each, depth + 1) for key, each in node.items()}
-        return {key: each for key, each in kept.items() if each is not None} or None
-    if isinstance(node, list):
-        left = [_without_numbers(each, depth + 1) for each in node]
-        if node and isinstance(node[0], str) and left[1:] == [None]:
-            return None
-        return [each for each in left if each is not None] or None
-    return node
-
-
-def _named(
-    node: Any, path: str, name: str, depth: int
+def _values(
+    node: Any, path: str, secret_path: str, name: str, depth: int
 ) -> Iterator[tuple[str, str, Any]]:
-    """Give each value with its path and the name that is nearest to it."""
-    if path:
-        yield path, name, node
-    if depth > _MAX_DEPTH:
-        return
+    """Give each value with its path, and the outermost part of it that is secret.
+
+    An array or a generator is None.
+    """
     if isinstance(node, dict):
-        for key, inner in node.items():
-            # What starts with a dollar says what the value is, and has no name.
-            own = name if key.startswith("$") else key
-            yield from _named(inner, _below(path, own, name), own, depth + 1)
+        if depth > _MAX_DEPTH or _NUMBERS & node.keys():
+            yield path, secret_path, None
+            return
+        # What starts with a dollar says what the value is, and has no name.
+        pairs = [("" if key.startswith("$") else key, node[key]) for key in node]
     elif isinstance(node, list):
-        for inner in node:
-            match inner:
-                case [str(key), value]:
-                    yield from _named(value, _below(path, key, name), key, depth + 1)
-                case _:
-                    yield from _named(inner, path, name, depth + 1)
+        pairs = [_pair_of(each) for each in node] if depth <= _MAX_DEPTH else []
+    else:
+        yield path, secret_path, node
+        return
+    for key, inner in pairs:
+        own = key or name
+        below = path if own == name else f"{path}.{own}" if path else own
+        is_secret = key and not secret_path and _is_secret_name(key, _is_number(inner))
+        secret = below if is_secret else secret_path
+        yield from _values(inner, below, secret, own, depth + 1)
 
 
-def _below(path: str, own: str, name: str) -> str:
-    if own == name:
-        return path
-    return f"{path}.{own}" if path else own
+def _pair_of(item: Any) -> tuple[str, Any]:
+    """Return a key and its value as a state writes them; else what has no key."""
+    match item:
+        case [str(key), value]:
+            return key, value
+    return "", item
 
 
-def _is_secret(name: str, node: Any) -> bool:
-    if node is None or isinstance(node, bool) or node in ("", [], {}):
-        return False
-    if is_secret_name(name, node):
-        return True
-    return isinstance(node, str) and not node.isdigit() and masked_text(node) != node
+def _is_number(node: Any) -> bool:
+    return isinstance(node, int | float)
+
+
+# A state has mostly the same names and texts after each round.
+@lru_cache(maxsize=_MOST_VALUES)
+def _is_secret_name(name: str, is_number: bool) -> bool:
+    return is_secret_name(name, 0 if is_number else None)
+
+
+@lru_cache(maxsize=_MOST_VALUES)
+def _is_secret_text(text: str) -> bool:
+    return not text.isdigit() and masked_text(text) != text
