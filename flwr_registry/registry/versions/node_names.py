@@ -66,7 +66,8 @@ class NodeNames:
     def _contribution(self, given: Contribution) -> Contribution:
         node_id, name = str(given.node_id), self.name_of(given.node_id)
         reason = given.error_reason
-        if len(node_id) >= _SHORTEST_TOLD:
+        # Few reasons name a node: only for those is an expression made.
+        if node_id != name and node_id in reason and len(node_id) >= _SHORTEST_TOLD:
             whole = rf"(?<!\w){re.escape(node_id)}(?!\w)"
             reason = re.sub(whole, lambda _: name, reason)
         return replace(given, node_id=name, error_reason=reason)
