@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ _WEIGHTS, _CONFIG, _CARD, _FACTS = (
     "README.md",
     "version.json",
 )
+_BOOSTERS = ("model.json", "model.ubj")
+_MOST_FACTS = 2**24
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class PulledVersion:
         The folder, absolute.
     written, kept : tuple of str
         Names of the files that are new, and of those that were there already with the
-        same digest.
+        same digest. ``version.json`` is new whenever another file is.
     """
 
     version: ModelVersion
@@ -97,14 +100,18 @@ def _write(
         contents = _contents(storage, found)
         digests = {_WEIGHTS: found.version.checksum}
         digests |= {name: _sha256(each) for name, each in contents.items()}
-        facts = {**_facts(found), "files": digests}
+        before = _listed(path / _FACTS)
+        facts = {**_facts(found), "files": digests.copy()}
         contents[_FACTS] = f"{json.dumps(to_json(facts), indent=2)}\n".encode()
         digests[_FACTS] = _sha256(contents[_FACTS])
-        states = {name: _compared(path / name, digests[name]) for name in digests}
-        _refuse_others(path, states, overwrite)
-        wanted = [name for name, is_same in states.items() if not is_same]
+        there = {name: _digest(path / name) for name in digests}
+        _refuse_others(path, digests, there, before, overwrite)
+        wanted = [name for name in digests if there[name] != digests[name]]
         if wanted:
-            with whole_folder(path, last=_FACTS) as folder:
+            # It tells of the others, so it comes after them.
+            wanted = [*(name for name in wanted if name != _FACTS), _FACTS]
+            gone = _left_over(path, before, digests)
+            with whole_folder(path, last=_FACTS, gone=gone) as folder:
                 for name in wanted:
                     if name == _WEIGHTS:
                         with (folder / name).open("xb") as file:
@@ -113,7 +120,7 @@ def _write(
                         (folder / name).write_bytes(contents[name])
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error}") from error
-    kept = tuple(name for name in states if name not in wanted)
+    kept = tuple(name for name in digests if name not in wanted)
     return tuple(wanted), kept
 
 
@@ -128,7 +135,7 @@ def _contents(storage: StorageBackend, found: DescribedVersion) -> dict[str, byt
         booster = next(iter(weights.values())).tobytes()
         # XGBoost's binary JSON has the type of a length in the place of the quote.
         is_text = booster[:2] == b'{"'
-        contents["model.json" if is_text else "model.ubj"] = booster
+        contents[_BOOSTERS[0] if is_text else _BOOSTERS[1]] = booster
     return contents
 
 
@@ -148,26 +155,64 @@ def _facts(found: DescribedVersion) -> dict[str, Any]:
     }
 
 
-def _compared(path: Path, digest: str) -> bool | None:
-    """Tell whether a file is there with this digest; None when there is no file."""
+def _listed(facts: Path) -> dict[str, str]:
+    """Return the digests that a pull wrote before; none where nothing tells them."""
+    try:
+        if not facts.is_file() or facts.stat().st_size > _MOST_FACTS:
+            return {}
+        match json.loads(facts.read_bytes()):
+            case {"files": {**files}}:
+                return {str(name): str(each) for name, each in files.items()}
+    except (ValueError, RecursionError):
+        pass
+    return {}
+
+
+def _digest(path: Path) -> str | None:
+    """Return the digest of a file; none of what is no file, None of nothing."""
     if not os.path.lexists(path):
         return None
     if not path.is_file():
-        return False
+        return ""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == digest
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _refuse_others(path: Path, states: dict[str, bool | None], overwrite: bool) -> None:
-    others = [name for name, is_same in states.items() if is_same is False]
+def _refuse_others(
+    path: Path,
+    digests: Mapping[str, str],
+    there: Mapping[str, str | None],
+    before: Mapping[str, str],
+    overwrite: bool,
+) -> None:
+    """Refuse to replace files, but what a pull of the same weights said of them."""
+    others = [name for name in digests if there[name] not in (None, digests[name])]
     for name in others:
         if (path / name).is_dir():
             raise ExportError(f"{path / name} is a folder: choose another place")
+    if before.get(_WEIGHTS) == digests[_WEIGHTS] and _WEIGHTS not in others:
+        unchanged = {
+            _FACTS,
+            *(name for name in before if before[name] == there.get(name)),
+        }
+        others = [name for name in others if name not in unchanged]
     if others and not overwrite:
         raise ExportError(
             f"{path} has other files under the names {', '.join(others)}: choose "
             "another folder, or replace them with --overwrite (overwrite=True)"
         )
+
+
+def _left_over(
+    path: Path, before: Mapping[str, str], digests: Mapping[str, str]
+) -> list[str]:
+    """List the files that an earlier pull wrote and that are none of this version."""
+    return [
+        name
+        for name in _BOOSTERS
+        if name in before.keys() - digests.keys()
+        and _digest(path / name) == before[name]
+    ]
 
 
 def _sha256(content: bytes) -> str:

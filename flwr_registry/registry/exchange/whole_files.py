@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,7 +49,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path, last: str = "") -> Iterator[Path]:
+def whole_folder(
+    path: Path, last: str = "", gone: Sequence[str] = ()
+) -> Iterator[Path]:
     """Give a temporary folder to write to; it becomes `path` when the block ends well.
 
     Where a folder is already, its files of the same names are replaced one by one.
@@ -59,6 +61,8 @@ def whole_folder(path: Path, last: str = "") -> Iterator[Path]:
     last : str, optional
         Name of the file that tells what the folder holds. An old one goes first and
         the new one comes last, so that whoever finds it finds the others too.
+    gone : sequence of str, optional
+        Names of files of the old ones that go.
     """
     private = _private_folder(path)
     temporary = private / path.name
@@ -71,8 +75,8 @@ def whole_folder(path: Path, last: str = "") -> Iterator[Path]:
         _flush(temporary)
         if path.exists():
             written = sorted(temporary.iterdir(), key=lambda file: file.name == last)
-            if last:
-                (path / last).unlink(missing_ok=True)
+            for name in [*([last] if last else []), *gone]:
+                (path / name).unlink(missing_ok=True)
             for file in written:
                 os.replace(file, path / file.name)
             _flush(path)

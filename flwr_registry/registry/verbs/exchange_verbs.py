@@ -76,7 +76,8 @@ class ExchangeVerbs(BlockingRegistry):
         ``README.md``, the model card; and ``version.json``, with the metrics and the
         SHA-256 of each file. Of a serialized XGBoost model also ``model.json`` or
         ``model.ubj``. A new folder appears whole or not at all; in one that is there,
-        ``version.json`` comes last. Files with the same digest stay as they are.
+        ``version.json`` comes last. Files with the same digest stay as they are; what
+        an earlier pull of the same weights wrote about them is brought up to date.
 
         Parameters
         ----------

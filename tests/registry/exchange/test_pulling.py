@@ -51,9 +51,12 @@ def test_what_is_there_stays_unless_it_is_to_be_replaced(registry, made, tmp_pat
     (folder / "notes.txt").write_text("mine")
     (folder / "config.json").unlink()
     again = registry.pull("digits", folder)
-    assert again.written == ("config.json",)
-    assert sorted(again.kept) == sorted(set(first.written) - {"config.json"})
+    # What tells of the others comes last, whichever of them was missing.
+    assert again.written == ("config.json", "version.json")
+    assert sorted(again.kept) == sorted(set(first.written) - set(again.written))
+    assert sorted(contents(folder)) == sorted([*NAMES, "notes.txt"])
     before = contents(folder)
+    assert registry.pull("digits", folder).written == ()
     registry.register({"w": np.ones(4, np.float32)}, model="digits")
     with pytest.raises(ExportError, match=r"model.safetensors.* --overwrite"):
         registry.pull("digits", folder)
@@ -61,6 +64,22 @@ def test_what_is_there_stays_unless_it_is_to_be_replaced(registry, made, tmp_pat
     registry.pull("digits", folder, overwrite=True)
     assert load_file(folder / "model.safetensors")["w"].tolist() == [1, 1, 1, 1]
     assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_what_tells_of_the_same_weights_is_brought_up_to_date(registry, made, tmp_path):
+    folder = tmp_path / "served"
+    registry.pull("digits", folder)
+    registry.promote(made.reference)
+    again = registry.pull("digits", folder)
+    assert again.written == ("README.md", "version.json")
+    assert "status: active" in (folder / "README.md").read_text()
+    (folder / "README.md").write_text("my own words")
+    with pytest.raises(ExportError, match=r"names README.md:"):
+        registry.pull("digits", folder)
+    (folder / "README.md").unlink()
+    (folder / "version.json").write_text("[" * 60_000)
+    with pytest.raises(ExportError, match=r"names version.json:"):
+        registry.pull("digits", folder)
 
 
 def test_damaged_bytes_leave_no_folder(registry, made, tmp_path):
@@ -101,6 +120,21 @@ def test_a_booster_comes_as_its_own_program_reads_it(registry, tmp_path):
         pulled = registry.pull(kind, tmp_path / kind)
         found = xgboost.Booster(model_file=pulled.path / f"model.{kind}")
         assert found.save_raw("json") == booster.save_raw("json")
+
+
+def test_a_booster_in_another_form_leaves_none_of_the_old_form(registry, tmp_path):
+    data = xgboost.DMatrix(np.eye(4), label=np.arange(4))
+    booster = xgboost.train({"nthread": 1}, data, 2)
+    folder = tmp_path / "served"
+    for kind in ("json", "ubj", "json"):
+        (tmp_path / f"trees.{kind}").write_bytes(booster.save_raw(kind))
+        version = registry.register(tmp_path / f"trees.{kind}", model="trees")
+        registry.pull(version.reference, folder, overwrite=True)
+        names = {each for each in contents(folder) if each.startswith("model.")}
+        assert names == {"model.safetensors", f"model.{kind}"}
+    (folder / "model.json").write_text("mine")
+    registry.pull("trees:1.1.0", folder, overwrite=True)
+    assert (folder / "model.json").read_text() == "mine"
 
 
 def test_the_awaited_registry_pulls_too(registry, made, tmp_path):
