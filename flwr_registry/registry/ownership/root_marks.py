@@ -7,9 +7,9 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from flwr_registry.errors import ObjectNotFoundError, StorageOwnerError
+from flwr_registry.registry.ownership.database_places import DatabasePlace
 from flwr_registry.storage import (
     BytesContent,
     StorageBackend,
@@ -37,7 +37,6 @@ _FORMER = "former_registries"
 _JSON = ".json"
 _FORMAT = 1
 _MOST_BYTES = 64 * 1024
-_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,11 @@ class Mark:
 
     def is_gone(self, here: Mark) -> bool:
         """Tell whether its database is no longer there, as far as `here` can see."""
-        if self.database == here.database:
-            # A new one lies in its place, or it is on a server that both name alike.
-            return self.host == here.host or not self.database.startswith(_SQLITE)
-        if self.host != here.host or not self.database.startswith(_SQLITE):
-            return False
-        return not Path(self.database.removeprefix(_SQLITE)).exists()
+        return self._place.is_gone(here._place)
+
+    @property
+    def _place(self) -> DatabasePlace:
+        return DatabasePlace(self.database, self.host)
 
 
 def mark_here(database: str) -> Mark:
