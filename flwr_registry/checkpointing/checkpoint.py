@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from flwr_registry.checkpointing.finished_round import FinishedRound
 from flwr_registry.checkpointing.manifest_values import decoded, encoded
-from flwr_registry.checkpointing.state_cipher import EncryptedStateError, StateCipher
+from flwr_registry.checkpointing.state_cipher import (
+    EncryptedStateError,
+    StateCipher,
+    check_encrypted,
+)
 from flwr_registry.checkpointing.stored_objects import stored_object
 from flwr_registry.errors import CheckpointError
 from flwr_registry.records import (
@@ -153,15 +157,15 @@ class Manifest:
 
     Attributes
     ----------
-    encrypted : str
-        State and random state, encrypted under a node key, in base64; the content has
-        none then. Empty where the content has them.
+    encrypted : bytes
+        State and random state, encrypted under a node key; the content has none then.
+        Empty where the content has them.
     """
 
     content: CheckpointContent
     weights: StoredObject
     state_arrays: StoredObject | None
-    encrypted: str = ""
+    encrypted: bytes = b""
 
     def content_with(self, cipher: StateCipher | None) -> CheckpointContent:
         """Return the content with its state, decrypted where that is needed.
@@ -173,9 +177,8 @@ class Manifest:
         """
         if not self.encrypted:
             return self.content
-        data = base64.b64decode(self.encrypted)
         purpose = state_purpose(self.content.server_round)
-        state = json.loads(decrypted(cipher, data, purpose))
+        state = json.loads(decrypted(cipher, self.encrypted, purpose))
         return replace(self.content, **{name: state[name] for name in _ENCRYPTED})
 
 
@@ -230,7 +233,10 @@ def decrypted(
     ------
     EncryptedStateError
         When it is not, or has another key.
+    CheckpointError
+        For data that no cipher wrote.
     """
+    check_encrypted(data)
     if cipher is None:
         raise EncryptedStateError(
             f"the {purpose} is encrypted under a node key, and there is none: set "
@@ -332,8 +338,14 @@ def _manifest_of(fields: Mapping[str, Any]) -> Manifest:
         content,
         weights,
         stored_object(arrays) if arrays else None,
-        str(fields.get("encrypted") or ""),
+        _encrypted(fields["encrypted"]) if "encrypted" in fields else b"",
     )
+
+
+def _encrypted(text: Any) -> bytes:
+    data = base64.b64decode(of_type(str, text), validate=True)
+    check_encrypted(data)
+    return data
 
 
 def _provenance(said: Any) -> RunProvenance:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from flwr_registry.errors import ResumeError
+from flwr_registry.errors import CheckpointError, ResumeError
 from flwr_registry.storage import Content
 
-__all__ = ["EncryptedContent", "EncryptedStateError", "StateCipher"]
+__all__ = ["EncryptedContent", "EncryptedStateError", "StateCipher", "check_encrypted"]
 
 _MARK = b"FLWRAES1"
 _SALT_BYTES = 16
@@ -31,6 +31,18 @@ _INFO = b"flwr_registry strategy state"
 
 class EncryptedStateError(ResumeError):
     """The state of a checkpoint is encrypted, and the node key is not the one of it."""
+
+
+def check_encrypted(data: bytes | bytearray) -> None:
+    """Refuse what was never encrypted here: no node key would make it readable.
+
+    Raises
+    ------
+    CheckpointError
+        When the mark is missing, or it is too short for the head and one frame.
+    """
+    if not data.startswith(_MARK) or len(data) < _HEAD_BYTES + _TAG_BYTES:
+        raise CheckpointError("its encrypted state is damaged")
 
 
 @dataclass(frozen=True)

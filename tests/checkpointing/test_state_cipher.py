@@ -1,5 +1,6 @@
 """Strategy state under a node key: exact for who has it, nothing for others."""
 
+import base64
 import json
 import struct
 
@@ -14,6 +15,7 @@ from flwr_registry.checkpointing import (
     manifests_of,
     state_cipher,
 )
+from flwr_registry.checkpointing.checkpoint_files import CheckpointFiles
 from flwr_registry.storage import BytesContent, LocalStorageBackend
 
 NODE = 17446744073709551615
@@ -103,6 +105,33 @@ def test_without_its_key_a_checkpoint_is_not_taken_for_damaged(saved, cipher):
     assert [
         each.manifest.content.server_round for each in manifests_of(storage, "trial")
     ]
+
+
+def change_encrypted(storage, server_round, made):
+    """Let the manifest of a round hold another encrypted state."""
+    files = CheckpointFiles(storage, "trial")
+    fields = json.loads(files.read_manifest(server_round))
+    fields["encrypted"] = made
+    text = json.dumps(fields).encode()
+    files.write_manifest(server_round, text, interim=False)
+    files.commit(server_round, text)
+
+
+NO_MARK = base64.b64encode(bytes(100)).decode()
+ONLY_HEAD = base64.b64encode(b"FLWRAES1" + bytes(16)).decode()
+
+
+@pytest.mark.parametrize(
+    "odd", ["", "x", 5, None, ["a"], "é", "AAAA", "AA AA", NO_MARK, ONLY_HEAD]
+)
+@pytest.mark.parametrize("cipher", [None, StateCipher("key")])
+def test_what_was_never_encrypted_is_a_damaged_checkpoint(saved, cipher, odd, caplog):
+    storage, _ = saved
+    CheckpointManager(storage, "trial").save(content(server_round=2))
+    change_encrypted(storage, 3, odd)
+    manager = CheckpointManager(storage, "trial", cipher=cipher)
+    assert manager.load_latest().content.server_round == 2
+    assert "the checkpoint of round 3 is damaged" in caplog.text
 
 
 def test_plain_checkpoints_are_read_with_a_key_and_by_older_releases(tmp_path):
