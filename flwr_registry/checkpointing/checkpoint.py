@@ -167,17 +167,25 @@ class Manifest:
     state_arrays: StoredObject | None
     encrypted: bytes = b""
 
-    def content_with(self, cipher: StateCipher | None) -> CheckpointContent:
+    def content_with(
+        self, cipher: StateCipher | None, folder: str
+    ) -> CheckpointContent:
         """Return the content with its state, decrypted where that is needed.
+
+        Parameters
+        ----------
+        folder : str
+            Key prefix of the checkpoint.
 
         Raises
         ------
         EncryptedStateError
-            Without the node key under which it was encrypted.
+            Without the node key under which it was encrypted, or when it was encrypted
+            for another checkpoint.
         """
         if not self.encrypted:
             return self.content
-        purpose = state_purpose(self.content.server_round)
+        purpose = state_purpose(folder)
         state = json.loads(decrypted(cipher, self.encrypted, purpose))
         return replace(self.content, **{name: state[name] for name in _ENCRYPTED})
 
@@ -219,9 +227,15 @@ def described(content: CheckpointContent) -> dict[str, Any]:
     return fields
 
 
-def state_purpose(server_round: int) -> str:
-    """Say what the state of a checkpoint is, to be encrypted as that alone."""
-    return f"strategy state of round {server_round}"
+def state_purpose(folder: str) -> str:
+    """Say whose the state is, to be encrypted as that alone.
+
+    Parameters
+    ----------
+    folder : str
+        Key prefix of the checkpoint, which names run folder and round.
+    """
+    return f"strategy state of {folder}"
 
 
 def decrypted(
@@ -247,11 +261,11 @@ def decrypted(
 
 
 def with_encrypted_state(
-    fields: Mapping[str, Any], cipher: StateCipher
+    fields: Mapping[str, Any], cipher: StateCipher, folder: str
 ) -> dict[str, Any]:
-    """Return what `described` gave with the state encrypted."""
+    """Return what `described` gave, its state encrypted for one checkpoint alone."""
     state = BytesContent(_json({name: fields[name] for name in _ENCRYPTED}))
-    purpose = state_purpose(fields["server_round"])
+    purpose = state_purpose(folder)
     text = base64.b64encode(b"".join(cipher.encrypted(state, purpose))).decode()
     emptied = dict.fromkeys(_ENCRYPTED)
     return {**fields, **emptied, "format": FORMAT, "encrypted": text}

@@ -121,11 +121,11 @@ class CheckpointManager:
             When the state is no plain data.
         """
         fields = described(content)
+        folder = self._files.folder(content.server_round)
         if self._cipher is not None:
-            fields = with_encrypted_state(fields, self._cipher)
+            fields = with_encrypted_state(fields, self._cipher, folder)
         state = Weights(content.state_arrays)
         weights = self._lasting(content.weights)
-        folder = self._files.folder(content.server_round)
         self._guard()
         # Only now: what cannot be saved must not cost the checkpoint that is there.
         self._files.withdraw(content.server_round)
@@ -134,7 +134,7 @@ class CheckpointManager:
             weights = save_weights(self._storage, key, weights)
         arrays = None
         if state:
-            arrays = self._save_state(content.server_round, state)
+            arrays = self._save_state(folder, state)
         manifest = write_manifest(fields, weights, arrays)
         self._files.write_manifest(content.server_round, manifest, interim=interim)
         self._guard()
@@ -239,7 +239,8 @@ class CheckpointManager:
             When its state is encrypted under a node key that is not given.
         """
         manifest = self.manifest_of(server_round)
-        content = manifest.content_with(self._cipher)
+        folder = self._files.folder(server_round)
+        content = manifest.content_with(self._cipher, folder)
         content = replace(content, state_arrays=self._state_arrays_of(manifest))
         weights = read_weights(self._storage, manifest.weights)
         return Checkpoint(weights, manifest.weights, content)
@@ -337,11 +338,11 @@ class CheckpointManager:
         self._files.remove([*gone, *sorted(left)])
         return gone
 
-    def _save_state(self, server_round: int, state: Weights) -> StoredObject:
-        key = f"{self._files.folder(server_round)}/{STATE}"
+    def _save_state(self, folder: str, state: Weights) -> StoredObject:
+        key = f"{folder}/{STATE}"
         if self._cipher is None:
             return save_weights(self._storage, key, state)
-        purpose = state_purpose(server_round)
+        purpose = state_purpose(folder)
         return self._storage.save(key, self._cipher.encrypted(encode(state), purpose))
 
     def _state_arrays_of(self, manifest: Manifest) -> Mapping[str, NDArray[Any]]:
@@ -351,7 +352,7 @@ class CheckpointManager:
         if not manifest.encrypted:
             return load_separate_arrays(self._storage, stored)
         data = load_verified(self._storage, stored)
-        purpose = state_purpose(manifest.content.server_round)
+        purpose = state_purpose(self._files.folder(manifest.content.server_round))
         arrays = decode(decrypted(self._cipher, data, purpose))
         # Each its own: one that a strategy keeps must not keep all others.
         return {name: array.copy(order="K") for name, array in arrays.items()}

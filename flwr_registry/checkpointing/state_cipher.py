@@ -88,9 +88,9 @@ class StateCipher:
                 plain += cipher.decrypt(nonce, frame, purpose.encode())
         except InvalidTag as error:
             raise EncryptedStateError(
-                f"the {purpose} was encrypted under another node key than this one: "
-                "set FLWR_REGISTRY_NODE_KEY, or ModelRegistry(node_key=...), to the "
-                "key that the run had"
+                f"the {purpose} was encrypted under another node key than this one, "
+                "or for another checkpoint: set FLWR_REGISTRY_NODE_KEY, or "
+                "ModelRegistry(node_key=...), to the key that the run had"
             ) from error
         return plain
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,14 +108,37 @@ def test_without_its_key_a_checkpoint_is_not_taken_for_damaged(saved, cipher):
     ]
 
 
-def change_encrypted(storage, server_round, made):
-    """Let the manifest of a round hold another encrypted state."""
+def change_manifest(storage, server_round, **changes):
+    """Let the manifest of a round say something else."""
     files = CheckpointFiles(storage, "trial")
     fields = json.loads(files.read_manifest(server_round))
-    fields["encrypted"] = made
-    text = json.dumps(fields).encode()
+    text = json.dumps({**fields, **changes}).encode()
     files.write_manifest(server_round, text, interim=False)
     files.commit(server_round, text)
+
+
+@pytest.mark.parametrize("run", ["other", "trial~2"])
+def test_the_state_of_another_run_is_refused(saved, run):
+    storage, held = saved
+    cipher = StateCipher("key")
+    other = CheckpointManager(storage, run, cipher=cipher)
+    other.save(replace(held, state={"order": []}, state_arrays={}))
+    files = CheckpointFiles(storage, run)
+    moved = json.loads(files.read_manifest(3))["encrypted"]
+    change_manifest(storage, 3, encrypted=moved)
+    with pytest.raises(EncryptedStateError, match="for another checkpoint"):
+        CheckpointManager(storage, "trial", cipher=cipher).load_latest()
+
+
+def test_the_arrays_of_another_run_are_refused(saved):
+    storage, held = saved
+    cipher = StateCipher("key")
+    other = CheckpointManager(storage, "other", cipher=cipher)
+    other.save(replace(held, state_arrays={"ids": np.zeros(1)}))
+    places = CheckpointFiles(storage, "other").read_manifest(3)
+    change_manifest(storage, 3, state_arrays=json.loads(places)["state_arrays"])
+    with pytest.raises(EncryptedStateError, match="for another checkpoint"):
+        CheckpointManager(storage, "trial", cipher=cipher).load_latest()
 
 
 NO_MARK = base64.b64encode(bytes(100)).decode()
@@ -128,7 +152,7 @@ ONLY_HEAD = base64.b64encode(b"FLWRAES1" + bytes(16)).decode()
 def test_what_was_never_encrypted_is_a_damaged_checkpoint(saved, cipher, odd, caplog):
     storage, _ = saved
     CheckpointManager(storage, "trial").save(content(server_round=2))
-    change_encrypted(storage, 3, odd)
+    change_manifest(storage, 3, encrypted=odd)
     manager = CheckpointManager(storage, "trial", cipher=cipher)
     assert manager.load_latest().content.server_round == 2
     assert "the checkpoint of round 3 is damaged" in caplog.text
