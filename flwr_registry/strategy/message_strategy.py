@@ -240,8 +240,12 @@ def _plain(metrics: Any) -> Any:
     return dict(metrics) if hasattr(metrics, "keys") else metrics
 
 
-def _record(metrics: Any) -> MetricRecord | None:
-    return None if metrics is None else MetricRecord(metrics)
+def _record(metrics: Any) -> Any:
+    """Return metrics as Flower gave them, or as the strategy, if no record has such."""
+    try:
+        return None if metrics is None else MetricRecord(metrics)
+    except TypeError:
+        return dict(metrics)
 
 
 def _run_of(grid: Any) -> Any:

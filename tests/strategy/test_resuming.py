@@ -21,6 +21,7 @@ from flwr_registry.checkpointing import (
     EveryNRounds,
     OnImprovement,
 )
+from flwr_registry.checkpointing.checkpoint_files import CheckpointFiles
 from flwr_registry.errors import (
     CheckpointError,
     InvalidReferenceError,
@@ -332,6 +333,41 @@ def test_metrics_that_are_known_are_not_measured_again(tmp_path):
     result = start(tmp_path, FedAvg(), rounds=4, evaluate_fn=evaluate_fn, resume=True)
     assert calls == [4]
     assert set(result.evaluate_metrics_serverapp) == {0, 1, 3, 4}
+
+
+ODD_METRICS = {"note": "", "flag": True, "of": {"a": [1]}, "mixed": [1, "x"]}
+
+
+class OddMetrics(FedAvg):
+    """Returns what a `MetricRecord` refuses and Flower takes."""
+
+    def aggregate_train(self, server_round, replies):
+        arrays, _ = super().aggregate_train(server_round, replies)
+        return arrays, dict(ODD_METRICS)
+
+    def aggregate_evaluate(self, server_round, replies):
+        return dict(ODD_METRICS)
+
+
+def test_metrics_that_are_no_record_come_back_as_they_were(tmp_path):
+    for rounds in (1, 2):
+        found = start(tmp_path, OddMetrics(), rounds, resume="auto")
+    expected = {1: ODD_METRICS, 2: ODD_METRICS}
+    assert found.train_metrics_clientapp == expected
+    assert found.evaluate_metrics_clientapp == expected
+
+
+def test_an_odd_metric_in_a_manifest_ends_no_resume(tmp_path):
+    start(tmp_path, FedAvg(), 1)
+    files = CheckpointFiles(LocalStorageBackend(tmp_path), "trial")
+    fields = json.loads(files.read_manifest(1))
+    fields["metrics"]["train_clientapp"]["1"]["train_loss"] = ""
+    text = json.dumps(fields).encode()
+    files.write_manifest(1, text, interim=False)
+    files.commit(1, text)
+    found = start(tmp_path, FedAvg(), 2, resume=True)
+    assert found.train_metrics_clientapp[1]["train_loss"] == ""
+    assert isinstance(found.train_metrics_clientapp[2], MetricRecord)
 
 
 def test_an_interrupted_run_leaves_the_last_finished_round(tmp_path, monkeypatch):
