@@ -2,7 +2,7 @@
 
 uvicorn bounds how long a connection may be silent between two requests. What it does
 not bound is here: how many are open, how long the parts of a request and an answer may
-be under way, and how long a head is.
+be under way, how long a head is, and how much of all answers waits to be taken.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class OpenConnections:
     """The connections of one server, and those that wait for their client.
 
     When there are too many, the one that has waited longest makes room, so that silent
-    connections lock nobody out; when all are at work, the newcomer is sent away.
+    connections lock nobody out; when all are at work, the newcomer is sent away. When
+    clients leave too many bytes of answers untaken, the answer that has lain longest is
+    dropped.
 
     Parameters
     ----------
@@ -67,6 +69,9 @@ class OpenConnections:
         self._open: set[BoundedConnection] = set()
         # In the order in which they began to wait.
         self._waiting: dict[BoundedConnection, None] = {}
+        self._max_untaken_bytes = options.max_open_body_bytes
+        # In the order in which their answers were given.
+        self._untaken: dict[BoundedConnection, None] = {}
 
     @property
     def protocol(self) -> Callable[..., asyncio.Protocol]:
@@ -87,6 +92,22 @@ class OpenConnections:
             self._waiting.pop(connection, None)
         elif connection in self._open:
             self._waiting.setdefault(connection)
+
+    def forget_untaken(self, connection: BoundedConnection) -> None:
+        """Count an answer no longer: nothing of it lies here."""
+        self._untaken.pop(connection, None)
+
+    def note_untaken(self, connection: BoundedConnection) -> None:
+        """Note that an answer lies here; drop others when that is too much in sum."""
+        self._untaken.setdefault(connection)
+        sizes = {each: each.untaken_bytes for each in self._untaken}
+        self._untaken = {each: None for each, size in sizes.items() if size}
+        excess = sum(sizes.values()) - self._max_untaken_bytes
+        for each in self._untaken:
+            if excess <= 0 or each is connection:
+                break
+            excess -= sizes[each]
+            each.transport.abort()
 
     def forget(self, connection: BoundedConnection) -> None:
         """Count a connection no longer: it is closed, or about to be."""
@@ -122,11 +143,14 @@ class BoundedConnection(HttpProtocol):
         """Forget the connection."""
         self._end_within(None)
         self._bounds.forget(self)
+        self._bounds.forget_untaken(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of a request; its time counts from the first of them on."""
-        if self._phase is _Phase.IDLE:
+        # An answer that is not taken keeps its deadline, whatever is asked next.
+        is_bound = self._deadline is not None and self.untaken_bytes > 0
+        if self._phase is _Phase.IDLE and not is_bound:
             self._end_within(self._bounds.transfer_seconds)
         self._is_silent = False
         self._received_bytes += len(data)
@@ -138,7 +162,8 @@ class BoundedConnection(HttpProtocol):
             self._received_bytes = 0
             is_whole = self._phase is _Phase.WORK
             seconds = self._bounds.transfer_seconds + _GRACE_SECONDS
-            self._end_within(None if is_whole else seconds)
+            if not is_bound:
+                self._end_within(None if is_whole else seconds)
         self._bounds.note(self, self._phase is not _Phase.WORK)
         self._refuse_excess()
 
@@ -148,10 +173,13 @@ class BoundedConnection(HttpProtocol):
         super().on_response_complete()
         if self.cycle is not before:
             self._received_bytes = 0
-        if self._phase is _Phase.IDLE and not self.transport.get_write_buffer_size():
+        is_taken = not self.untaken_bytes
+        if self._phase is _Phase.IDLE and is_taken:
             self._end_within(self._bounds.idle_seconds)
-        elif self._phase is not _Phase.WORK and self._deadline is None:
+        elif self._deadline is None and not (self._phase is _Phase.WORK and is_taken):
             self._end_within(self._bounds.transfer_seconds)
+        if not is_taken:
+            self._bounds.note_untaken(self)
         self._bounds.note(self, self._phase is not _Phase.WORK)
 
     def give_way(self, is_new: bool) -> None:
@@ -159,6 +187,11 @@ class BoundedConnection(HttpProtocol):
         # The first request of a new one is on its way.
         self._is_silent = self._is_silent and not is_new
         self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections are open")
+
+    @property
+    def untaken_bytes(self) -> int:
+        """How much of its answers its client has not taken."""
+        return self.transport.get_write_buffer_size()
 
     @property
     def _phase(self) -> _Phase:
@@ -191,10 +224,11 @@ class BoundedConnection(HttpProtocol):
             self._deadline = self.loop.call_later(seconds, self._expire)
 
     def _expire(self) -> None:
-        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+        self._deadline = None
+        if self.transport.is_closing() or self.untaken_bytes:
             # Closing waits for a client that does not read.
             self.transport.abort()
-        else:
+        elif self._phase is not _Phase.WORK:
             text = (
                 f"a request takes at most {self._bounds.transfer_seconds:g} s to arrive"
             )

@@ -29,6 +29,8 @@ class ServerOptions:
         Longer requests are refused.
     max_open_body_bytes : int
         Bodies of all requests that are not answered yet; those beyond get status 503.
+        As much may lie here of answers that their clients have not taken; beyond it,
+        those that have lain longest are dropped.
     max_values : int
         Values in the JSON of a request.
     max_rows : int

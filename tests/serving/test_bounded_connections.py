@@ -133,7 +133,13 @@ def test_an_endless_head_is_cut_off(serving):
     assert answer.startswith(("HTTP/1.1 431 ", "HTTP/1.1 400 ")) or not answer
 
 
-def test_an_answer_that_nobody_reads_is_dropped(serving, registry):
+SIZE = 2_000_000
+
+
+@pytest.fixture
+def echoing(serving, registry):
+    """Serve what answers with its inputs; a request's answer has 6 times its bytes."""
+
     def load(reference):
         return Predictor(
             reference,
@@ -143,20 +149,58 @@ def test_an_answer_that_nobody_reads_is_dropped(serving, registry):
             schema=InputSchema((TensorSchema("x", np.dtype(bool), (-1, -1)),)),
         )
 
-    size = 2_000_000
-    tensor = {"name": "x", "datatype": "BOOL", "shape": [1, size]}
-    tensor["parameters"] = {"binary_data_size": size}
+    return partial(serving, partial(served, registry, load))
+
+
+def long_request():
+    tensor = {"name": "x", "datatype": "BOOL", "shape": [1, SIZE]}
+    tensor["parameters"] = {"binary_data_size": SIZE}
     head = json.dumps({"inputs": [tensor]})
     wanted = f"{HEAD}Inference-Header-Content-Length: {len(head)}\r\n"
-    wanted += f"Content-Length: {len(head) + size}\r\n\r\n{head}"
-    run = partial(served, registry, load)
-    with serving(run, transfer_seconds=0.3, idle_seconds=0.1) as (connect, _, made):
-        connection = connect(wanted, receive_bytes=4096)
-        connection.sendall(bytes(size))
-        eventually(lambda: 'status="200"' in made.model.exposed_metrics().decode())
+    wanted += f"Content-Length: {len(head) + SIZE}\r\n\r\n{head}"
+    return wanted + "\0" * SIZE
+
+
+def is_answered(made, count=1):
+    counted = f'status="200"}} {count}.0'
+    return counted in made.model.exposed_metrics().decode()
+
+
+def test_an_answer_that_nobody_reads_is_dropped(echoing):
+    with echoing(transfer_seconds=0.3, idle_seconds=0.1) as (connect, _, made):
+        connection = connect(long_request(), receive_bytes=4096)
+        eventually(lambda: is_answered(made))
         time.sleep(0.8)
         # "false," for each: what the system had taken already is all that comes.
-        assert len(answer_of(connection)) < 6 * size
+        assert len(answer_of(connection)) < 6 * SIZE
+
+
+@pytest.mark.parametrize("is_pipelined", [False, True])
+def test_a_second_request_keeps_no_answer_that_nobody_reads(echoing, is_pipelined):
+    limits = {"max_connections": 3, "transfer_seconds": 0.5}
+    with echoing(**limits) as (connect, client, made):
+        second = "GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        text = long_request() + (second if is_pipelined else "")
+        held = [connect(text, receive_bytes=4096) for _ in range(3)]
+        eventually(lambda: is_answered(made, 3))
+        for connection in held:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(b"" if is_pipelined else second.encode())
+        time.sleep(1)
+        assert client.get("/v2/health/live").status_code == 200
+
+
+def test_answers_that_nobody_reads_are_bounded_in_sum(echoing):
+    with echoing(max_open_body_bytes=16 * 1024 * 1024) as (connect, client, made):
+        held = [connect(long_request(), receive_bytes=4096) for _ in range(4)]
+        eventually(lambda: is_answered(made, 4))
+        for each in held:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SIZE)
+        # Those that have lain longest were dropped.
+        assert [len(answer_of(each)) > 6 * SIZE for each in held] == [False] * 3 + [
+            True
+        ]
+        assert client.get("/v2/health/live").status_code == 200
 
 
 def test_a_client_that_goes_away_is_no_error_of_the_server(serving, caplog):
