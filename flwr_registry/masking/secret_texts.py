@@ -32,11 +32,16 @@ _SCHEME = re.compile(
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,40}://)([^\s\"'<>]*)")
 _USER_INFO = re.compile(r"(?<![\w/])[^\s:/@\"'=]{1,100}:[^\s/@]{1,200}@(?=[\w.\[-])")
 _ASSIGNED = re.compile(
-    r"(?<![\w.-])([^\W\d][\w.-]{0,80})(\\?[\"']?\s{0,3}(=>|:=|=|:)\s{0,3})(?=\S)"
+    r"(?<!\w)(\w[\w.-]{0,80})(\\?[\"']?\s{0,3}(=>|:=|=|:)\s{0,3})(?=\S)"
 )
-_VALUE = re.compile(r"\\?\"[^\"]*\"?|'[^']*'?|[^\s,;&\"'})\]]+")
+_QUOTED = (
+    r"\\\"(?:(?!\\\").)*(?:\\\")?|\"(?:[^\"\\]|\\.|\"\")*\"?|'(?:[^'\\]|\\.|'')*'?"
+)
+_VALUE = re.compile(rf"{_QUOTED}|\[[^\]]*\]?|\([^)]*\)?|[^\s,;&\"'}})\]]+", re.S)
 _REST = re.compile(r"[^\n,;&}]*")
-_FLAG = re.compile(r"(?<![\w-])(--?)([A-Za-z][\w-]{0,60})(\s+)([^\s-]\S*)")
+_FLAG = re.compile(
+    rf"(?<![\w-])(--?)([A-Za-z][\w-]{{0,60}})(\s+)((?:{_QUOTED}|[^\s-])\S*)", re.S
+)
 _WHOLE_LINE = re.compile(r"^\W*(?:proxy-?)?authorization|cookie", re.I)
 
 _KNOWN_KEYS = re.compile(
