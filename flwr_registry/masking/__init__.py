@@ -1,7 +1,7 @@
 """WHAT IS RECORDED OF A CONFIGURATION: what is known to be harmless."""
 
 from flwr_registry.masking.secret_names import is_secret_name
-from flwr_registry.masking.secret_texts import masked_text
+from flwr_registry.masking.secret_texts import masked_text, masked_url
 from flwr_registry.masking.settings import (
     MASK,
     RecordConfig,
@@ -15,5 +15,6 @@ __all__ = [
     "is_secret_name",
     "masked_settings",
     "masked_text",
+    "masked_url",
     "recorded_settings",
 ]

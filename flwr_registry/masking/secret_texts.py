@@ -11,7 +11,7 @@ from collections import Counter
 
 from flwr_registry.masking.secret_names import is_secret_name
 
-__all__ = ["MASK", "masked_text"]
+__all__ = ["MASK", "masked_text", "masked_url"]
 
 MASK = "***"
 
@@ -29,8 +29,9 @@ _PEM = re.compile(
 _SCHEME = re.compile(
     r"\b(bearer|basic|digest|negotiate|apikey)(\s+)([^\s,;\"']+)", re.I
 )
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,40}://)([^\s\"'<>]*)")
-_USER_INFO = re.compile(r"(?<![\w/])[^\s:/@\"'=]{1,100}:[^\s/@]{1,200}@(?=[\w.\[-])")
+_URL = re.compile(r"((?:[A-Za-z][A-Za-z0-9+.-]{0,40}:|(?<!/))//)([^\s\"'<>]*)")
+_CHAINED = re.compile(r"(::)(?=[A-Za-z][A-Za-z0-9+.-]*://)")
+_USER_INFO = re.compile(r"(?<![\w/])[^\s:/@\"'=]{1,100}:[^\s/]{1,200}@(?=[\w.\[-])")
 _ASSIGNED = re.compile(
     r"(?<!\w)(\w[\w.-]{0,80})(\\?[\"']?\s{0,3}(=>|:=|=|:)\s{0,3})(?=\S)"
 )
@@ -83,6 +84,24 @@ def masked_text(text: str) -> str:
     return MASK
 
 
+def masked_url(url: str) -> str:
+    """Return a URL, of chained ones too, that shows a place but not what opens it.
+
+    It has no user info, and ``***`` for a query and a fragment. All else stays, random
+    names of folders too.
+    """
+    return "".join(map(_url_without_credentials, _CHAINED.split(url)))
+
+
+def _url_without_credentials(url: str) -> str:
+    scheme, sign, rest = url.partition("://")
+    if not sign:
+        return url
+    return (
+        scheme + sign + _masked_query(_masked_user_info(rest)).removeprefix(f"{MASK}@")
+    )
+
+
 def _masked_once(text: str) -> str:
     text = _PEM.sub(lambda found: _short(found[0]), text)
     text = _SCHEME.sub(rf"\1\2{MASK}", text)
@@ -99,21 +118,32 @@ def _masked_once(text: str) -> str:
 
 def _masked_place(rest: str) -> str:
     """Mask what follows the scheme of a URL: user info, query and fragment."""
-    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
-    authority = rest[:end]
-    if "@" in authority:
-        rest = f"{MASK}@{rest[authority.rfind('@') + 1 :]}"
-    elif "@" in rest and ":" in authority and not authority.split(":")[-1].isdigit():
-        # A password with a slash in it, written as it is.
-        rest = f"{MASK}@{rest[rest.rfind('@') + 1 :]}"
-    for mark in "?#":
-        before, found, after = rest.partition(mark)
-        if found and after:
-            rest = f"{before}{mark}{MASK}"
+    rest = _masked_query(_masked_user_info(rest))
     host, slash, path = rest.partition("/")
     if "hook" in rest.lower() and path.strip("/"):
         # Whoever knows the path of a webhook may call it.
         return f"{host}{slash}{MASK}"
+    return rest
+
+
+def _masked_user_info(rest: str) -> str:
+    """Mask up to the sign before the host; a password may hold any sign as it is."""
+    place = re.split("[?#]", rest, maxsplit=1)[0]
+    authority = place.partition("/")[0]
+    before = place.rpartition("@")[0]
+    if ":" not in before:
+        before = authority.rpartition("@")[0]
+    has_port = authority.rpartition(":")[2].isdigit()
+    if not before and ":" in authority and not has_port:
+        before = rest.rpartition("@")[0]
+    return f"{MASK}{rest[len(before) :]}" if before else rest
+
+
+def _masked_query(rest: str) -> str:
+    for mark in "?#":
+        before, found, after = rest.partition(mark)
+        if found and after:
+            rest = f"{before}{mark}{MASK}"
     return rest
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from flwr_registry.errors import (
     RegistryError,
     StorageError,
 )
-from flwr_registry.masking import MASK
+from flwr_registry.masking import masked_url
 from flwr_registry.records import StoredObject
 from flwr_registry.storage.deadlines import (
     GivenUpError,
@@ -39,8 +38,6 @@ from flwr_registry.storage.storage_backend import (
 
 __all__ = ["FsspecStorageBackend", "translated"]
 
-_USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
-_QUERY = re.compile(r"(\?)[^?]*=.*")
 _WHOLE_ON_CLOSE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci"}
 # Those whose drivers make a file only where there is none.
 _CREATES = {*_WHOLE_ON_CLOSE, "memory"}
@@ -73,7 +70,7 @@ class FsspecStorageBackend:
     """
 
     def __init__(self, url: str, **options: Any) -> None:
-        self._url = _without_credentials(url.rstrip("/"))
+        self._url = masked_url(url.rstrip("/"))
         with translated("open", "", self._url):
             self._fs, root = fsspec.core.url_to_fs(
                 url, use_listings_cache=False, **options
@@ -301,8 +298,3 @@ def _read_whole(file: BinaryIO, size: int, key: str) -> bytearray:
 
 def _is_temporary(key: str) -> bool:
     return key.rpartition("/")[2].startswith(".")
-
-
-def _without_credentials(url: str) -> str:
-    """Return a URL, of chained ones too, without user info and without a query."""
-    return _QUERY.sub(rf"\1{MASK}", _USER_INFO.sub("", url))

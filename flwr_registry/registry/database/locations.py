@@ -15,6 +15,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from flwr_registry.errors import DatabaseError
+from flwr_registry.masking import masked_url
 from flwr_registry.registry.database.engines import place_of
 from flwr_registry.shown_text import OneLineLogger
 from flwr_registry.storage import LocalStorageBackend, StorageBackend, unbounded_storage
@@ -75,7 +76,8 @@ class Places:
     @property
     def storage_url(self) -> str:
         """The storage as text, without credentials."""
-        return self.storage if isinstance(self.storage, str) else self.storage.url
+        given = self.storage
+        return masked_url(given) if isinstance(given, str) else given.url
 
 
 def resolve_places(

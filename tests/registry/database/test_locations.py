@@ -143,6 +143,12 @@ def test_a_storage_object_is_kept_and_a_local_one_holds_the_database():
     assert (text, found.storage) == (f"sqlite:///{ROOT}/registry.db", memory)
 
 
+def test_the_storage_is_shown_without_its_password():
+    _, found = decide(None, "memory://ann:pl/anted@host/a")
+    assert found.storage == "memory://ann:pl/anted@host/a"
+    assert found.storage_url == "memory://host/a"
+
+
 @pytest.mark.parametrize(
     "url",
     [
