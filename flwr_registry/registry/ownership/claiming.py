@@ -19,6 +19,7 @@ from flwr_registry.registry.ownership.root_marks import (
     Mark,
     create_root_mark,
     other_writers,
+    own_marks,
     read_root_mark,
     save_writer_mark,
 )
@@ -57,6 +58,8 @@ def claim_root(storage: StorageBackend, here: Mark) -> Steps[None]:
             own = yield from read(find_identity)
             if own.registry_id != mark.id:
                 yield from _join(storage, here, mark)
+            else:
+                yield from byte_work(partial(_mark_place, own, storage, here))
             return
         own = yield from read(find_identity)
         if not own.registry_id:
@@ -88,7 +91,8 @@ def refuse_other_root(storage: StorageBackend, here: Mark) -> Steps[None]:
 def tell_other_writers(storage: StorageBackend, here: Mark) -> Steps[str]:
     """Say which other databases may need bytes of the root; empty when there is none.
 
-    Of two that belong to one registry neither knows what the other needs.
+    Of two that belong to one registry neither knows what the other needs, nor do a
+    database and its copy.
     """
     own = yield from read(find_identity)
     find = partial(other_writers, storage, own.database_id, here)
@@ -96,11 +100,28 @@ def tell_other_writers(storage: StorageBackend, here: Mark) -> Steps[str]:
     if not others:
         return ""
     places = " and ".join(f"{each.database} (on {each.host})" for each in others)
-    return (
+    reason = (
         f"the storage {storage.url} is also that of {places}, which may need any of "
         "its bytes: give one of the databases a storage of its own, or, if only this "
         f"one is still in use, run '{_adopting(storage, here)}'"
     )
+    if all(each.id != own.database_id for each in others):
+        return reason
+    return (
+        f"{reason}. Two of them have one identity: one is a copy of the other, or they "
+        "are one database, which should then always be opened by the same URL, on a "
+        "machine (or in a container) that keeps its host name"
+    )
+
+
+def _mark_place(own: Identity, storage: StorageBackend, here: Mark) -> None:
+    """Leave a mark where a database is a copy, or was moved, and left none from there.
+
+    The others, its original among them, would not know that it is there.
+    """
+    marks = own_marks(storage, own.database_id)
+    if not any(mark.is_at(here) for mark in marks):
+        save_writer_mark(storage, replace(here, id=own.database_id))
 
 
 def _join(storage: StorageBackend, here: Mark, mark: Mark) -> Steps[None]:

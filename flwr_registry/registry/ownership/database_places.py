@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 
 __all__ = ["DatabasePlace"]
 
+_PORT = 5432
 _LOCAL_HOSTS = {"", "localhost", "127.0.0.1", "::1"}
 
 
@@ -40,6 +41,14 @@ class DatabasePlace:
             return not any(map(_may_exist, files)) or self._is_file_of(here)
         return self.text == here.text
 
+    def is_that_of(self, here: DatabasePlace) -> bool:
+        """Tell whether the database of `here` is in it, by whatever user or driver."""
+        if not self._means_the_same_to(here):
+            return False
+        if self._files:
+            return self._is_file_of(here)
+        return self.text == here.text or self._server == here._server
+
     def _means_the_same_to(self, here: DatabasePlace) -> bool:
         return not self._is_local or self.machine == here.machine
 
@@ -66,6 +75,21 @@ class DatabasePlace:
             return set()
         _, _, whole = self.text.partition(":///")
         return {url.database, unquote(url.database), whole}
+
+    @property
+    def _server(self) -> tuple[object, ...]:
+        """Which schemas of which database of which server it means."""
+        url = self._url
+        if url is None or url.get_backend_name() == "sqlite":
+            return (self.text,)
+        query = url.query
+        host = query.get("host", url.host or "")
+        return (
+            host.casefold() if isinstance(host, str) else host,
+            query.get("port", str(url.port or _PORT)),
+            query.get("dbname", url.database or url.username or ""),
+            query.get("options", ""),
+        )
 
     @property
     def _is_local(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ __all__ = [
     "former_writers",
     "mark_here",
     "other_writers",
+    "own_marks",
     "read_root_mark",
     "save_root_mark",
     "save_writer_mark",
@@ -60,6 +62,10 @@ class Mark:
     def is_gone(self, here: Mark) -> bool:
         """Tell whether its database is no longer there, as far as `here` can see."""
         return self._place.is_gone(here._place)
+
+    def is_at(self, here: Mark) -> bool:
+        """Tell whether its database is in the place of `here`."""
+        return self._place.is_that_of(here._place)
 
     @property
     def _place(self) -> DatabasePlace:
@@ -98,7 +104,7 @@ def save_root_mark(storage: StorageBackend, mark: Mark) -> None:
         with suppress(StorageOwnerError):
             before = _read(storage, key)
             if before is not None and not before.is_gone(mark):
-                storage.save(f"{_FORMER}/{before.id}.json", _content(before))
+                storage.save(_key(_FORMER, before), _content(before))
     storage.save(ROOT_KEY, _content(mark))
     for key in _marks_in(storage, _WRITERS):
         storage.delete(key)
@@ -106,14 +112,31 @@ def save_root_mark(storage: StorageBackend, mark: Mark) -> None:
 
 def save_writer_mark(storage: StorageBackend, mark: Mark) -> None:
     """Say that one more database writes to a root."""
-    storage.save(f"{_WRITERS}/{mark.id}.json", _content(mark))
+    storage.save(_key(_WRITERS, mark), _content(mark))
+
+
+def own_marks(storage: StorageBackend, own_id: str) -> Iterator[Mark]:
+    """Give what a database, or one that it is a copy of, left in a root."""
+    with suppress(StorageOwnerError):
+        if (mark := _read(storage, ROOT_KEY)) is not None and mark.id == own_id:
+            yield mark
+    for key in _marks_in(storage, _WRITERS):
+        # Whoever wrote what cannot be read, it says nothing of this one.
+        with suppress(StorageOwnerError):
+            if (mark := _read(storage, key)) is not None and mark.id == own_id:
+                yield mark
 
 
 def other_writers(storage: StorageBackend, own_id: str, here: Mark) -> Iterator[Mark]:
-    """Give the other databases that may still be there and need bytes of a root."""
+    """Give the other databases that may still be there and need bytes of a root.
+
+    One with the same identity in another place is a copy, or what this is a copy of.
+    """
     for key in [ROOT_KEY, *_marks_in(storage, _WRITERS)]:
         mark = _read(storage, key)
-        if mark is not None and mark.id != own_id and not mark.is_gone(here):
+        if mark is None or mark.is_gone(here):
+            continue
+        if mark.id != own_id or not mark.is_at(here):
             yield mark
 
 
@@ -128,6 +151,12 @@ def former_writers(storage: StorageBackend, here: Mark) -> Iterator[tuple[str, M
 def _marks_in(storage: StorageBackend, folder: str) -> list[str]:
     """List the marks in a folder; what others put there is none."""
     return [key for key in storage.list(folder) if is_key(key) and key.endswith(_JSON)]
+
+
+def _key(folder: str, mark: Mark) -> str:
+    """Name a mark after its database and the place, since a copy has the same id."""
+    place = hashlib.sha256(f"{mark.host}\n{mark.database}".encode()).hexdigest()
+    return f"{folder}/{mark.id}-{place[:12]}{_JSON}"
 
 
 def _content(mark: Mark) -> BytesContent:
