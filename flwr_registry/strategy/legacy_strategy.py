@@ -146,7 +146,7 @@ def _evaluate(strategy: Any, call: HookCall) -> Any:
     if replay is not None and replay.covers(server_round):
         _note_training(replay, server_round)
         if replay.knows(_CENTRAL, server_round):
-            return call.answer(_pair(replay.metrics(_CENTRAL, server_round)))
+            return call.answer(replay.loss_and_metrics(_CENTRAL, server_round))
         # Lost in the crash, or never measured: only on the round's own model.
         found = replay.own_model(server_round)
         if found is None:
@@ -198,8 +198,8 @@ def _aggregate_evaluate(strategy: Any, call: HookCall) -> Any:
     server_round = call.server_round
     if recorder.replay is not None and recorder.replays(server_round):
         recorder.end_replayed_round(server_round)
-        known = recorder.replay.metrics(_EVALUATION, server_round)
-        return call.answer(_pair(known) or (None, {}))
+        known = recorder.replay.loss_and_metrics(_EVALUATION, server_round)
+        return call.answer(known or (None, {}))
 
     def finish(result: Any) -> Any:
         recorder.record_metrics(
@@ -279,10 +279,6 @@ def _plain(result: Any) -> Any:
             return [loss, {}]
         case _:
             return None
-
-
-def _pair(measured: Any) -> tuple[Any, Any] | None:
-    return None if measured is None else (measured[0], measured[1])
 
 
 def _node_id(proxy: Any) -> str:

@@ -181,9 +181,44 @@ class Replay:
         """Tell whether it is known what a source measured, were it nothing."""
         return server_round in self.content.metrics.get(source.value, {})
 
-    def metrics(self, source: MetricSource, server_round: int) -> Any:
-        """Return what a source measured in a round, None for nothing."""
-        return self.content.metrics.get(source.value, {}).get(server_round)
+    def metrics(self, source: MetricSource, server_round: int) -> dict[str, Any] | None:
+        """Return what a source measured in a round, None for nothing.
+
+        Raises
+        ------
+        ResumeError
+            When the checkpoint has it in another form.
+        """
+        measured = self.content.metrics.get(source.value, {}).get(server_round)
+        if measured is None or isinstance(measured, dict):
+            return measured
+        raise self._of_another_form(source, server_round)
+
+    def loss_and_metrics(
+        self, source: MetricSource, server_round: int
+    ) -> tuple[Any, Any] | None:
+        """Return what a source measured in a round of the legacy API, or None.
+
+        Raises
+        ------
+        ResumeError
+            When the checkpoint has it in another form.
+        """
+        measured = self.content.metrics.get(source.value, {}).get(server_round)
+        match measured:
+            case None:
+                return None
+            case [loss, metrics]:
+                return loss, metrics
+        raise self._of_another_form(source, server_round)
+
+    def _of_another_form(self, source: MetricSource, server_round: int) -> ResumeError:
+        return ResumeError(
+            f"the checkpoint of round {self.last_round} has {source.value} of round "
+            f"{server_round} in a form that this strategy's API does not have: give an "
+            "earlier one by resume='RUN/ROUND', or start anew with resume=False and "
+            "another run name"
+        )
 
     def _tell(self, server_round: int, error: RegistryError) -> None:
         if not self._is_told:

@@ -75,6 +75,16 @@ def checkpoints(folder, run="trial"):
     return CheckpointManager(LocalStorageBackend(folder), run)
 
 
+def replace_measure(folder, source, measured):
+    """Let the checkpoint of round 1 say that a source measured something else in it."""
+    files = CheckpointFiles(LocalStorageBackend(folder), "trial")
+    fields = json.loads(files.read_manifest(1))
+    fields["metrics"][source]["1"] = measured
+    text = json.dumps(fields).encode()
+    files.write_manifest(1, text, interim=False)
+    files.commit(1, text)
+
+
 def interrupt_in(monkeypatch, kind, server_round):
     own = kind.aggregate_train
 
@@ -359,15 +369,27 @@ def test_metrics_that_are_no_record_come_back_as_they_were(tmp_path):
 
 def test_an_odd_metric_in_a_manifest_ends_no_resume(tmp_path):
     start(tmp_path, FedAvg(), 1)
-    files = CheckpointFiles(LocalStorageBackend(tmp_path), "trial")
-    fields = json.loads(files.read_manifest(1))
-    fields["metrics"]["train_clientapp"]["1"]["train_loss"] = ""
-    text = json.dumps(fields).encode()
-    files.write_manifest(1, text, interim=False)
-    files.commit(1, text)
+    replace_measure(tmp_path, "train_clientapp", {"train_loss": ""})
     found = start(tmp_path, FedAvg(), 2, resume=True)
     assert found.train_metrics_clientapp[1]["train_loss"] == ""
     assert isinstance(found.train_metrics_clientapp[2], MetricRecord)
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "odd"),
+    [
+        ("message-FedAvg", "train_clientapp", [1.0, {}]),
+        ("message-FedAvg", "evaluate_clientapp", [1.0, {}]),
+        ("legacy-FedAvg", "train_clientapp", [1.0, {}]),
+        ("legacy-FedAvg", "evaluate_clientapp", {"loss": 1.0}),
+    ],
+)
+def test_measures_in_the_form_of_the_other_api_are_refused(tmp_path, name, source, odd):
+    entry = find(name)
+    run(tmp_path, 1, entry=entry)
+    replace_measure(tmp_path, source, odd)
+    with pytest.raises(ResumeError, match=f"{source} of round 1"):
+        run(tmp_path, 2, entry=entry, resume=True)
 
 
 def test_an_interrupted_run_leaves_the_last_finished_round(tmp_path, monkeypatch):
