@@ -23,6 +23,7 @@ from flwr_registry.cli.application import (
     print_rich,
     tell,
 )
+from flwr_registry.cli.messages import in_flags
 from flwr_registry.records import ModelVersion, VersionMetadata
 from flwr_registry.registry import ExportFormat, ModelRegistry, current_actor
 
@@ -213,7 +214,7 @@ def _ranges(any_value: list[str] | None) -> dict[str, tuple[None, None]]:
 
 def _tell_errors(made: ModelVersion) -> None:
     for error in made.validation_errors:
-        tell(f"Warning: it is kept as failed: {error}", color="yellow")
+        tell(f"Warning: it is kept as failed: {in_flags(error)}", color="yellow")
 
 
 def _tell(

@@ -16,7 +16,8 @@ from flwr_registry.errors import did_you_mean
 __all__ = ["RegistryGroup", "in_flags"]
 
 # Errors say what to do in Python, and in brackets by which flag.
-_WITH_FLAG = re.compile(r"[a-z_]+(?:=[^ ,;()]+)? \((--[a-z][^()]*)\)")
+_ARGUMENT = r"\b(?:[a-z_]+=[^ ,;()]+|[a-z]+(?:_[a-z]+)+)"
+_WITH_FLAG = re.compile(_ARGUMENT + r" \((--[a-z][^()]*)\)")
 _RANGES = re.compile(r"pass metric_ranges=.*?, or (--any-value )")
 _UNKNOWN_COMMAND = re.compile(r"No such command ['\"](.*?)['\"]", re.DOTALL)
 

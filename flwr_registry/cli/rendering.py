@@ -11,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from flwr_registry.cli.messages import in_flags
 from flwr_registry.records import (
     Contribution,
     ModelVersion,
@@ -137,7 +138,8 @@ def _origin_of(run: Run) -> dict[str, str]:
 
 
 def _errors_of(version: ModelVersion) -> Group:
-    lines = ("failed validation", *(f"- {each}" for each in version.validation_errors))
+    errors = map(in_flags, version.validation_errors)
+    lines = ("failed validation", *(f"- {each}" for each in errors))
     return Group(*(Text(line, style="red") for line in lines))
 
 

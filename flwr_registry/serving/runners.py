@@ -216,8 +216,8 @@ def _module(version: ModelVersion, model: Any, arguments: Mapping[str, Any]) -> 
         if recorded is None:
             raise ModuleMismatchError(
                 f"{version.reference} does not say how its module is built: give "
-                "model=Net (--factory package.module:Net), or record it with "
-                "model_config=described_model(Net)"
+                "model=Net (--factory package.module:Net), or record its "
+                "model_config by described_model(Net)"
             )
         return recorded()
     if isinstance(model, str):

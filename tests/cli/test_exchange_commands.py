@@ -110,3 +110,12 @@ def test_a_version_is_pulled_into_a_folder(run_command, tmp_path):
     assert "--overwrite" in run_command("pull", "digits", str(folder), code=1).stderr
     said = run_command("pull", "digits", str(folder), "--overwrite").stdout
     assert "  config.json: was there already" in said
+
+
+def test_what_fails_names_the_flag_when_made_and_when_shown(run_command, tmp_path):
+    np.savez(tmp_path / "m.npz", w=np.ones(2))
+    words = ("--model", "m", "--metric", "accuracy=93")
+    made = run_command("register", str(tmp_path / "m.npz"), *words).stderr
+    for told in (made, run_command("show", "m:1.0.0").stdout):
+        assert "outside [0, 1]; if that is sound, say --any-value accuracy" in told
+        assert "metric_ranges" not in told

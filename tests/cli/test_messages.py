@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,13 @@ def flags_of(words):
 ALL_FLAGS = {flag for words in KNOWN for flag in flags_of(words)}
 
 
+@cache
 def texts_of_the_package():
-    """Give every text in the code with its place; what is filled in is an X."""
+    """List every text in the code with its place; what is filled in is an X."""
+    return list(find_texts())
+
+
+def find_texts():
     for path in sorted(Path(flwr_registry.__file__).parent.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         parts = set()
@@ -78,7 +84,7 @@ def faults_of(text):
 
 
 def test_no_text_names_a_verb_or_flag_that_does_not_exist():
-    texts = list(texts_of_the_package())
+    texts = texts_of_the_package()
     assert sum("flwr-registry " in text for _, text in texts) > 20
     faults = {(path.name, fault) for path, text in texts for fault in faults_of(text)}
     assert faults == set()
@@ -98,6 +104,19 @@ GUIDES = [
     for path in Path(flwr_registry.__file__).parents[1].rglob("*.md")
     if not any(part.startswith(".") for part in path.parts)
 ]
+
+
+def test_no_text_with_a_flag_speaks_python_on_the_command_line():
+    """What only a strategy says is read by whoever writes Python."""
+    package = Path(flwr_registry.__file__).parent
+    told = {
+        in_flags(text)
+        for path, text in texts_of_the_package()
+        if path.relative_to(package).parts[0] not in {"cli", "strategy"}
+        and re.search(FLAG, text)
+    }
+    assert len(told) > 20
+    assert [text for text in told if re.search(r"\w+=", text)] == []
 
 
 def test_no_guide_names_one_either():
@@ -132,6 +151,8 @@ def test_a_text_that_names_what_does_not_exist_would_be_found():
             "pass metric_ranges={'a': (None, None)}, in a run to X, or --any-value a",
             "say --any-value a",
         ),
+        ("give a token (--token, or X)", "give a token (--token, or X)"),
+        ("seals those (--replace: others)", "seals those (--replace: others)"),
         ("other (things) stay=1 (as they are)", "other (things) stay=1 (as they are)"),
     ],
 )

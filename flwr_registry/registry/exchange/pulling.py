@@ -199,7 +199,7 @@ def _refuse_others(
     if others and not overwrite:
         raise ExportError(
             f"{path} has other files under the names {', '.join(others)}: choose "
-            "another folder, or replace them with --overwrite (overwrite=True)"
+            "another folder, or replace them with overwrite=True (--overwrite)"
         )
 
 
