@@ -45,8 +45,8 @@ class Kept:
     pinned : bool
         Stays whatever a policy says.
     sound : bool
-        It may take a place among the newest or the best. What failed, was withdrawn or
-        superseded takes none.
+        It may take a place among the newest or the best. What failed, has metrics that
+        are doubted, was withdrawn or superseded takes none.
     """
 
     order: int

@@ -13,7 +13,7 @@ from flwr_registry.registry.promotion.labelling import (
     point_alias,
 )
 from flwr_registry.registry.rows.row_records import version_record
-from flwr_registry.registry.rows.version_db import MetricRow, VersionRow, is_sound
+from flwr_registry.registry.rows.version_db import MetricRow, VersionRow, is_trusted
 from flwr_registry.registry.versions.queries import require_model
 from flwr_registry.registry.versions.references import BEST
 from flwr_registry.registry.versions.run_recording import hold_model
@@ -39,9 +39,7 @@ def name_best(
     """
     model_id = require_model(session, model)
     hold_model(session, model)
-    ranked = session.scalars(_ranked(model_id, metric, direction).limit(2))
-    # One in production may have metrics that are doubted; only it has errors here.
-    best = next((row for row in ranked if not row.validation_errors), None)
+    best = session.scalar(_ranked(model_id, metric, direction).limit(1))
     if best is not None:
         said = {"metric": metric, "mode": direction}
         point_alias(session, best, BEST, actor, said)
@@ -72,8 +70,6 @@ def _ranked(model_id: int, metric: str, direction: Direction) -> Select[VersionR
 def _usable(model_id: int) -> Select[VersionRow]:
     return select(VersionRow).where(
         VersionRow.model_id == model_id,
-        is_sound(),
-        ~VersionRow.withdrawn,
-        ~VersionRow.superseded,
+        is_trusted(),
         VersionRow.bytes_removed_at.is_(None),
     )

@@ -12,9 +12,13 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     String,
+    Text,
     UniqueConstraint,
+    and_,
+    cast,
     false,
     literal,
+    not_,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -23,7 +27,7 @@ from flwr_registry.registry.rows.column_types import Id, Row, now
 from flwr_registry.registry.rows.model_db import ModelRow
 from flwr_registry.registry.rows.run_db import RoundRow, RunRow
 
-__all__ = ["MetricRow", "UploadRow", "VersionRow", "is_sound"]
+__all__ = ["MetricRow", "UploadRow", "VersionRow", "is_sound", "is_trusted"]
 
 _SOUND = "status <> 'failed'"
 
@@ -190,3 +194,17 @@ def is_sound() -> ColumnElement[bool]:
     """Return the condition that a version did not fail, as partial indexes say it."""
     # A bound value would hide from the database that the index fits.
     return VersionRow.status != literal("failed", literal_execute=True)
+
+
+def is_trusted() -> ColumnElement[bool]:
+    """Return the condition that a version may be among the best or the newest.
+
+    It did not fail, nothing is doubted of it (in production a doubt changes no status),
+    and it is neither withdrawn nor superseded.
+    """
+    return and_(
+        is_sound(),
+        cast(VersionRow.validation_errors, Text) == "[]",
+        not_(VersionRow.withdrawn),
+        not_(VersionRow.superseded),
+    )

@@ -70,7 +70,7 @@ def _why_not_kept(
 ) -> Iterator[str]:
     if not item.sound:
         states: Mapping[str, bool] = {
-            "failed validation": row.status == "failed",
+            "failed validation": row.status == "failed" or bool(row.validation_errors),
             "was withdrawn": row.withdrawn,
             "is superseded": row.superseded,
         }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import and_, not_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from flwr_registry.registry.rows.model_db import ModelRow
-from flwr_registry.registry.rows.version_db import MetricRow, VersionRow
+from flwr_registry.registry.rows.version_db import MetricRow, VersionRow, is_trusted
 from flwr_registry.registry.versions.queries import require_model
 from flwr_registry.retention import Kept
 
@@ -32,17 +32,12 @@ def models_of(session: Session, model: str | None) -> dict[str, int]:
 def stored_items(session: Session, model_id: int) -> list[Kept]:
     """List the versions of a model that have bytes."""
     metrics = _metrics(session, model_id)
-    sound = and_(
-        VersionRow.status != "failed",
-        not_(VersionRow.withdrawn),
-        not_(VersionRow.superseded),
-    )
     query = select(
         VersionRow.id,
         VersionRow.total_rounds,
         VersionRow.created_at,
         VersionRow.pinned,
-        sound,
+        is_trusted(),
     ).where(VersionRow.model_id == model_id, VersionRow.bytes_removed_at.is_(None))
     return [
         Kept(
@@ -51,9 +46,9 @@ def stored_items(session: Session, model_id: int) -> list[Kept]:
             created_at,
             metrics.get(id, {}),
             pinned,
-            bool(is_sound),
+            bool(trusted),
         )
-        for id, total_rounds, created_at, pinned, is_sound in session.execute(query)
+        for id, total_rounds, created_at, pinned, trusted in session.execute(query)
     ]
 
 

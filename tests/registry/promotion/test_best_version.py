@@ -50,6 +50,7 @@ def test_another_metric_takes_the_alias_along(registry, three, add):
         "superseded = :yes",
         "status = 'failed'",
         "bytes_removed_at = created_at",
+        "validation_errors = '[\"its loss is negative\"]'",
     ],
 )
 def test_what_may_not_be_used_is_no_longer_the_best(registry, three, sql, change):

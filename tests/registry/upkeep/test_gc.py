@@ -17,7 +17,7 @@ from registry.test_concurrency import ENVIRONMENT
 
 from flwr_registry.checkpointing import CheckpointContent, CheckpointManager
 from flwr_registry.errors import InvalidStateError, StorageError
-from flwr_registry.records import StoredObject
+from flwr_registry.records import MetricSource, StoredObject
 from flwr_registry.registry import ModelRegistry
 from flwr_registry.retention import BestN, LatestN
 from flwr_registry.storage import BytesContent, LocalStorageBackend
@@ -246,6 +246,23 @@ def test_what_is_not_sound_takes_no_place(registry, add, start):
         add(n, run=run, facts=facts, errors=["broken"] if n in (4, 5) else [])
     registry.gc(LatestN(2) | BestN(1, "accuracy"))
     assert with_bytes(registry) == ["1.0.0", "1.2.0", "1.3.0"]
+
+
+def test_doubted_metrics_in_production_take_no_place(registry, add, start):
+    run = start()
+    made = [
+        add(n, run=run, facts=facts_of(n + 1, loss=loss))
+        for n, loss in enumerate((0.5, 0.4, 0.3, 0.6, 0.7))
+    ]
+    registry.promote(made[1].reference)
+    central = MetricSource.EVALUATE_SERVERAPP
+    registry.record_metrics(run, 2, central, {"loss": -5.0}, measured=made[1])
+    told = {
+        each.reference: each.reasons for each in registry.explain_gc(BestN(1, "loss"))
+    }
+    best = "the policy keeps the best by loss (lowest)"
+    assert [name for name in told if best in told[name]] == ["digits:1.2.0"]
+    assert registry.name_best("digits", "loss").version == "1.2.0"
 
 
 KEEPING = """
