@@ -13,14 +13,15 @@ from flwr_registry.cli.application import (
     StoragePlace,
     app,
     errors_reported,
-    opened_registry,
     print_json,
     print_lines,
     print_rich,
 )
+from flwr_registry.cli.lost_database import tell_after, tell_unknown
+from flwr_registry.cli.messages import in_flags
 from flwr_registry.cli.rendering import key_values
 from flwr_registry.cli.terminal import json_text
-from flwr_registry.errors import DatabaseNotFoundError, counted
+from flwr_registry.errors import DatabaseNotFoundError, RegistryError, counted
 from flwr_registry.records import Whereabouts
 from flwr_registry.registry import ModelRegistry, Places, resolve_places
 
@@ -44,23 +45,34 @@ def where(
     An app's run configuration (registry-url, registry-storage) goes before the
     environment there; its log names the places that it writes to.
     """
-    with errors_reported():
+    with errors_reported(lambda error: tell_after(error, registry, storage)):
         places = resolve_places(registry, storage)
         try:
-            ModelRegistry(registry, storage, create=False).close()
+            with ModelRegistry(registry, storage, create=False) as opened:
+                _tell_found(opened, opened.where(), output)
         except DatabaseNotFoundError as error:
-            _tell_nothing(places, str(error), output)
-            return
-    with opened_registry(registry, storage) as opened:
-        found = opened.where()
-        if output is OutputFormat.JSON:
-            print_json(opened, {"where": asdict(found)})
-        else:
-            print_rich(key_values(_facts(found)))
+            nothing = "nothing: it is made by the first run or registration"
+            _tell_places(places, str(error), nothing, output)
+            tell_after(error, registry, storage)
+        except (RegistryError, ImportError) as error:
+            _tell_places(places, in_flags(str(error)), "", output)
+            raise
 
 
-def _tell_nothing(places: Places, problem: str, output: OutputFormat) -> None:
-    """Say which places would be used, where no database is yet."""
+def _tell_found(
+    opened: ModelRegistry, found: Whereabouts, output: OutputFormat
+) -> None:
+    if output is OutputFormat.JSON:
+        print_json(opened, {"where": asdict(found)})
+    else:
+        print_rich(key_values(_facts(found)))
+    tell_unknown(opened)
+
+
+def _tell_places(
+    places: Places, problem: str, holds: str, output: OutputFormat
+) -> None:
+    """Say which places would be used, where no database can be asked."""
     if output is OutputFormat.JSON:
         said = {
             "database": places.shown_database_url,
@@ -70,14 +82,14 @@ def _tell_nothing(places: Places, problem: str, output: OutputFormat) -> None:
         }
         print_lines(json_text({"where": said, "problem": problem}, indent=2))
         return
-    facts = {
+    facts: dict[str, str | Text] = {
         "database": places.shown_database_url,
         "database by": _why(str(places.database_origin), "database"),
-        "database holds": "nothing: it is made by the first run or registration",
+        "database holds": holds,
         "storage": places.storage_url,
         "storage by": _why(str(places.storage_origin), "storage"),
     }
-    print_rich(key_values(facts))
+    print_rich(key_values({name: fact for name, fact in facts.items() if fact}))
 
 
 def _why(origin: str, kind: str) -> str:

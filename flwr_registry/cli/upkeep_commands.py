@@ -21,9 +21,11 @@ from flwr_registry.cli.application import (
     errors_reported,
     opened_registry,
     print_json,
+    print_lines,
     print_rich,
 )
 from flwr_registry.cli.lost_database import tell_after
+from flwr_registry.cli.terminal import json_text
 from flwr_registry.errors import DatabaseNotFoundError, SchemaVersionError, counted
 from flwr_registry.records import (
     Finding,
@@ -31,7 +33,7 @@ from flwr_registry.records import (
     Verification,
     VerificationSummary,
 )
-from flwr_registry.registry import ModelRegistry
+from flwr_registry.registry import ModelRegistry, Places, resolve_places
 
 __all__ = ["doctor", "sign", "verify"]
 
@@ -161,10 +163,7 @@ def doctor(
         try:
             opened = ModelRegistry(registry, storage, create=rebuild)
         except SchemaVersionError as error:
-            finding = Finding(
-                Severity.ERROR, "database", str(error), "flwr-registry database upgrade"
-            )
-            _tell_findings([finding])
+            _tell_other_schema(error, resolve_places(registry, storage), output)
             raise typer.Exit(1) from error
         except DatabaseNotFoundError:
             if output is OutputFormat.DEFAULT:
@@ -187,6 +186,22 @@ def doctor(
                     print_rich(_NEXT)
     if any(each.severity is Severity.ERROR for each in findings):
         raise typer.Exit(1)
+
+
+def _tell_other_schema(
+    error: SchemaVersionError, places: Places, output: OutputFormat
+) -> None:
+    database = places.shown_database_url
+    upgrade = f"flwr-registry database upgrade --registry {database}"
+    other = "name another database, with --registry, or upgrade flwr-registry"
+    remedy = upgrade if upgrade in str(error) else other
+    finding = Finding(Severity.ERROR, "database", str(error), remedy)
+    if output is OutputFormat.JSON:
+        said = {"findings": [asdict(finding)], "restored": []}
+        where = {"registry": database, "storage": places.storage_url}
+        print_lines(json_text({**where, **said}, indent=2))
+    else:
+        _tell_findings([finding])
 
 
 def _restored(opened: ModelRegistry, actor: str | None, *, adopt: bool) -> list[str]:

@@ -1,8 +1,11 @@
 """Where the registry lies, as the command line says it."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from flwr_registry import ModelRegistry
@@ -71,3 +74,41 @@ def test_a_storage_that_cannot_be_read_is_told_of(tmp_path):
     places = ("--registry", str(tmp_path / "r.db"), "--storage", str(tmp_path / "w"))
     text = told(*places)
     assert "cannot be read" in text and "storage of unknown" in text
+
+
+@pytest.mark.parametrize("why", ["schema", "protocol", "unreachable"])
+def test_what_cannot_be_opened_is_told_with_its_places(tmp_path, why):
+    database, storage = str(tmp_path / "r.db"), str(tmp_path / "w")
+    if why == "schema":
+        make_old(database)
+    elif why == "protocol":
+        storage = "nosuch://bucket"
+        ModelRegistry(database).close()
+    else:
+        database = "postgresql://ada:secret@127.0.0.1:1/registry"
+    words = ["where", "--registry", database, "--storage", storage]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1 and "Error: " in done.stderr
+    text = " ".join(done.stdout.split())
+    assert "database by --registry" in text and f"storage {storage}" in text
+    assert "secret" not in done.output
+    found = json.loads(CliRunner().invoke(app, [*words, "--format", "json"]).stdout)
+    assert found["where"]["storage"] == storage and found["problem"]
+
+
+def test_an_old_database_is_told_of_in_json_with_the_whole_remedy(tmp_path):
+    make_old(str(tmp_path / "r.db"))
+    words = ["doctor", "--registry", str(tmp_path / "r.db"), "--format", "json"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 1
+    said = json.loads(done.stdout)
+    assert said["registry"] == f"sqlite:///{tmp_path}/r.db"
+    (finding,) = said["findings"]
+    upgrade = f"flwr-registry database upgrade --registry sqlite:///{tmp_path}/r.db"
+    assert finding["remedy"] == upgrade
+
+
+def make_old(place):
+    ModelRegistry(place).close()
+    with closing(sqlite3.connect(place)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
