@@ -37,8 +37,9 @@ _logger = OneLineLogger("flwr")
 def claim_root(storage: StorageBackend, here: Mark) -> Steps[None]:
     """Make sure that a root is this database's, before something is written there.
 
-    A root that nobody has becomes this registry's; a database without versions becomes
-    one of the registry whose the root is.
+    A root that nobody has becomes this database's; a database without versions becomes
+    one of the registry whose the root is, and stays one when it has a root of its own
+    as well.
 
     Parameters
     ----------
@@ -54,17 +55,15 @@ def claim_root(storage: StorageBackend, here: Mark) -> Steps[None]:
     """
     for _ in range(_LOOKS):
         mark = yield from byte_work(partial(read_root_mark, storage))
-        if mark is not None:
-            own = yield from read(find_identity)
-            if own.registry_id != mark.id:
-                yield from _join(storage, here, mark)
-            else:
-                yield from byte_work(partial(_mark_place, own, storage, here))
-            return
         own = yield from read(find_identity)
-        if not own.registry_id:
-            own = yield from write(make_identity)
-        mark = replace(here, id=own.registry_id)
+        if mark is not None:
+            if (yield from _is_part_of(own, storage, mark)):
+                yield from byte_work(partial(_mark_place, own, storage, here))
+                yield from _keep_registry(own, mark.id)
+            else:
+                yield from _join(storage, here, mark)
+            return
+        mark = replace(here, id=(yield from _registry_of_new(storage, own)))
         if (yield from byte_work(partial(create_root_mark, storage, mark))):
             return
     raise StorageError(
@@ -84,7 +83,7 @@ def refuse_other_root(storage: StorageBackend, here: Mark) -> Steps[None]:
     """
     mark = yield from byte_work(partial(read_root_mark, storage))
     own = yield from read(find_identity)
-    if mark is not None and own.registry_id != mark.id:
+    if mark is not None and not (yield from _is_part_of(own, storage, mark)):
         _refuse_past(own, storage, here, mark)
 
 
@@ -112,6 +111,40 @@ def tell_other_writers(storage: StorageBackend, here: Mark) -> Steps[str]:
         "are one database, which should then always be opened by the same URL, on a "
         "machine (or in a container) that keeps its host name"
     )
+
+
+def _is_part_of(own: Identity, storage: StorageBackend, mark: Mark) -> Steps[bool]:
+    """Tell whether a database belongs to the registry whose a root is."""
+    if own.registry_id == mark.id:
+        return True
+    return (yield from byte_work(partial(_has_mark, own, storage)))
+
+
+def _has_mark(own: Identity, storage: StorageBackend) -> bool:
+    """Tell whether a database, or what it is a copy of, left a mark in a root."""
+    return any(True for _ in own_marks(storage, own.database_id))
+
+
+def _registry_of_new(storage: StorageBackend, own: Identity) -> Steps[str]:
+    """Return the registry that a root without a mark is to belong to.
+
+    Under that of databases that the own one shares another root with, either could
+    delete here what only the other knows; unless it is that root, and lost its mark.
+    """
+    if not own.registry_id:
+        own = yield from write(make_identity)
+    if own.registry_id == own.database_id:
+        return own.registry_id
+    if (yield from byte_work(partial(_has_mark, own, storage))):
+        return own.registry_id
+    yield from _keep_registry(own, own.database_id)
+    return own.database_id
+
+
+def _keep_registry(own: Identity, registry_id: str) -> Steps[None]:
+    """Write down in a database whose root it writes to from now on."""
+    if own.registry_id != registry_id:
+        yield from write(partial(set_registry, registry_id=registry_id))
 
 
 def _mark_place(own: Identity, storage: StorageBackend, here: Mark) -> None:
