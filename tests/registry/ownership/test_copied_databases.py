@@ -102,11 +102,16 @@ def test_all_who_are_shut_out_stay_known(at, tmp_path):
     copy(tmp_path, "first", "copy")
     fill(at("copy"))
     at("new").adopt()
-    for name in ("first", "copy"):
-        with pytest.raises(InvalidStateError, match=f"{name}.db"):
+    for left in ({"first", "copy"}, {"first"}, {"copy"}):
+        for name in {"first", "copy"} - left:
+            (tmp_path / f"{name}.db").rename(tmp_path / f"{name}.away")
+        with pytest.raises(InvalidStateError, match=rf"({'|'.join(left)})\.db"):
             at("new").delete_unknown(older_than=timedelta(seconds=1))
+        for name in {"first", "copy"} - left:
+            (tmp_path / f"{name}.away").rename(tmp_path / f"{name}.db")
+    for name in ("first", "copy"):
         (tmp_path / f"{name}.db").unlink()
-        assert at("new").gc().withheld == ""
+    assert at("new").gc().withheld == ""
     at("new").register(weights_of(1), model="digits")
     at("new").delete_unknown(older_than=timedelta(days=1))
 
