@@ -10,10 +10,10 @@ from registry.samples import weights_of
 
 from flwr_registry import RegistryStrategy
 from flwr_registry.checkpointing import CheckpointManager
-from flwr_registry.errors import SealError
+from flwr_registry.errors import CheckpointError, IntegrityError, SealError
 from flwr_registry.keyed_seals import SEAL_KEY_VARIABLE
 from flwr_registry.registry import ModelRegistry
-from flwr_registry.storage import LocalStorageBackend
+from flwr_registry.storage import BytesContent, LocalStorageBackend
 
 KEY, OTHER = "k" * 40, "o" * 40
 
@@ -75,6 +75,30 @@ def test_an_unsealed_checkpoint_is_refused_until_it_is_sealed(storage, key, tmp_
             registry.seal_checkpoints()
         assert registry.seal_checkpoints(replace=True) == ["trial/1"]
         assert manager.load_latest().content.server_round == 1
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone", "of another key"])
+def test_a_damaged_checkpoint_keeps_no_other_from_its_seal(
+    storage, key, tmp_path, damage
+):
+    manifest = "checkpoints/trial/round_000001/manifest.json"
+    key(OTHER if damage == "of another key" else "")
+    CheckpointManager(storage, "trial").save(content(1))
+    key("")
+    CheckpointManager(storage, "trial").save(content(2))
+    CheckpointManager(storage, "trial~2").save(content(1))
+    if damage == "changed":
+        storage.save(manifest, BytesContent(b"{}"))
+    if damage == "gone":
+        storage.delete(manifest)
+    key(KEY)
+    with (
+        ModelRegistry(tmp_path / "r.db", storage) as registry,
+        pytest.raises((CheckpointError, IntegrityError, SealError), match="000001"),
+    ):
+        registry.seal_checkpoints()
+    assert CheckpointManager(storage, "trial").manifest_of(2)
+    assert CheckpointManager(storage, "trial~2").manifest_of(1)
 
 
 def test_a_seal_counts_for_one_round_of_one_run(storage, key, tmp_path):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flwr_registry.checkpointing.run_folders import ROOT, folder_of, is_run_folder
-from flwr_registry.errors import CheckpointError
+from flwr_registry.errors import CheckpointError, ObjectNotFoundError
 from flwr_registry.keyed_seals import check_seal, make_seal
 from flwr_registry.records import StoredObject
 from flwr_registry.storage import BytesContent, StorageBackend, digest_of
@@ -113,7 +113,9 @@ class CheckpointFiles:
         self._save_marker(server_round, content.size_bytes, digest_of(content))
 
     def seal(self, server_round: int, *, replace: bool = False) -> bool:
-        """Seal a checkpoint that has no seal; tell whether that was needed.
+        """Seal a checkpoint that has no seal; tell whether it has a new one.
+
+        One that another process removes meanwhile gets none, and stays removed.
 
         Parameters
         ----------
@@ -122,17 +124,28 @@ class CheckpointFiles:
 
         Raises
         ------
-        ObjectNotFoundError, CheckpointError, IntegrityError
-            As `read_manifest` does: what is damaged gets no seal.
+        CheckpointError, IntegrityError
+            When marker or manifest is damaged or the manifest gone: it gets no seal.
         SealError
             For a seal that is wrong, and shall not be replaced.
         """
-        marker = self._read_marker(server_round)
-        if not replace and "seal" in marker:
-            self._check_seal(server_round, marker)
-            return False
-        self._load_manifest(server_round, marker)
+        try:
+            marker = self._read_marker(server_round)
+            if not replace and "seal" in marker:
+                self._check_seal(server_round, marker)
+                return False
+            self._load_manifest(server_round, marker)
+        except ObjectNotFoundError as error:
+            if server_round not in self.list().committed:
+                return False
+            folder = self.folder(server_round)
+            raise CheckpointError(f"{folder} has lost its manifest: {error}") from error
         self._save_marker(server_round, marker["size_bytes"], marker["sha256"])
+        try:
+            self._load_manifest(server_round, marker)
+        except ObjectNotFoundError:
+            self.withdraw(server_round)
+            return False
         return True
 
     def withdraw(self, server_round: int) -> None:
@@ -218,6 +231,8 @@ class CheckpointFiles:
             self.withdraw(server_round)
             for key in self._keys(server_round):
                 self._storage.delete(key)
+            # Sealing beside it may have written the marker again.
+            self.withdraw(server_round)
 
     def _keys(self, server_round: int) -> Iterable[str]:
         folder = self.folder(server_round)

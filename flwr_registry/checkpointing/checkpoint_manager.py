@@ -34,6 +34,7 @@ from flwr_registry.errors import (
     IntegrityError,
     ObjectNotFoundError,
     RegistryError,
+    SealError,
 )
 from flwr_registry.keyed_seals import require_key
 from flwr_registry.records import StoredObject
@@ -279,6 +280,8 @@ class CheckpointManager:
     def seal(self, *, replace: bool = False) -> list[int]:
         """Seal the checkpoints that have no seal, with ``FLWR_REGISTRY_SEAL_KEY``.
 
+        One that cannot be sealed is named in a warning, and keeps no other from it.
+
         Parameters
         ----------
         replace : bool
@@ -294,12 +297,23 @@ class CheckpointManager:
         SealError
             When no key is set, or a seal is wrong that shall not be replaced.
         IntegrityError, CheckpointError
-            For one that is damaged.
+            For the first one that is damaged; all others are sealed.
         """
         require_key()
-        return [
-            each for each in self.rounds() if self._files.seal(each, replace=replace)
-        ]
+        sealed: list[int] = []
+        failed: list[RegistryError] = []
+        for each in self.rounds():
+            try:
+                if self._files.seal(each, replace=replace):
+                    sealed.append(each)
+            except (SealError, IntegrityError, CheckpointError) as error:
+                failed.append(error)
+                _LOGGER.warning(
+                    "registry: %s gets no seal: %s", self._files.folder(each), error
+                )
+        if failed:
+            raise failed[0]
+        return sealed
 
     def prune(
         self, metrics: Mapping[int, Mapping[str, float]] | None = None

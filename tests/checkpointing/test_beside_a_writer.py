@@ -1,5 +1,6 @@
 """Checkpoints are read while another process writes and removes them."""
 
+import io
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,8 +9,10 @@ import pytest
 from checkpointing.samples import Failing, content
 
 from flwr_registry.checkpointing import CheckpointManager, each_manifest
+from flwr_registry.checkpointing.checkpoint_files import CheckpointFiles
 from flwr_registry.checkpointing.storage_leases import StorageLeases
 from flwr_registry.errors import CheckpointError
+from flwr_registry.keyed_seals import SEAL_KEY_VARIABLE
 from flwr_registry.records import Lease, LeaseHolder
 from flwr_registry.retention import LatestN
 from flwr_registry.storage import BytesContent, LocalStorageBackend
@@ -127,3 +130,62 @@ def test_a_checkpoint_is_found_at_every_look_beside_a_fast_writer(tmp_path):
     finally:
         ended.set()
         thread.join()
+
+
+class Pruned:
+    """A storage on which another process prunes round 2 before or after a read."""
+
+    def __init__(self, storage, name, *, before):
+        self._storage, self._name, self._before = storage, name, before
+
+    def __getattr__(self, name):
+        return getattr(self._storage, name)
+
+    def load(self, key, **options):
+        return self._beside(key, lambda: self._storage.load(key, **options))
+
+    def open(self, key):
+        def read():
+            with self._storage.open(key) as file:
+                return io.BytesIO(file.read())
+
+        return self._beside(key, read)
+
+    def _beside(self, key, read):
+        if key != f"checkpoints/trial/round_000002/{self._name}":
+            return read()
+        if self._before:
+            CheckpointFiles(self._storage, "trial").remove([2])
+        data = read()
+        CheckpointFiles(self._storage, "trial").remove([2])
+        return data
+
+
+@pytest.mark.parametrize("name", ["COMMITTED", "manifest.json"])
+@pytest.mark.parametrize("before", [True, False])
+def test_sealing_brings_no_pruned_checkpoint_back(storage, monkeypatch, name, before):
+    for number in (1, 2, 3):
+        CheckpointManager(storage, "trial").save(content(number))
+    monkeypatch.setenv(SEAL_KEY_VARIABLE, "k" * 40)
+    pruned = Pruned(storage, name, before=before)
+    assert CheckpointManager(pruned, "trial").seal() == [1, 3]
+    assert CheckpointManager(storage, "trial").rounds() == [1, 3]
+    assert not list(storage.list("checkpoints/trial/round_000002"))
+
+
+def test_a_marker_that_is_saved_while_a_checkpoint_is_removed_goes_too(storage):
+    CheckpointManager(storage, "trial").save(content(1))
+    key = "checkpoints/trial/round_000001/COMMITTED"
+    marker = BytesContent(bytes(storage.load(key)))
+
+    class Sealed:
+        def __getattr__(self, name):
+            return getattr(storage, name)
+
+        def list(self, prefix):
+            found = list(storage.list(prefix))
+            storage.save(key, marker)
+            return iter(found)
+
+    CheckpointFiles(Sealed(), "trial").remove([1])
+    assert CheckpointManager(storage, "trial").rounds() == []

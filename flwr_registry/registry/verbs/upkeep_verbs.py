@@ -201,6 +201,8 @@ class UpkeepVerbs(BlockingRegistry):
         ------
         SealError
             When no key is set, or a seal is wrong that shall not be replaced.
+        IntegrityError, CheckpointError
+            For the first one that is damaged; all others are sealed.
         """
         steps = seal_checkpoints(self.storage, replace=replace)
         return self._run(self._in_own_root(steps))
