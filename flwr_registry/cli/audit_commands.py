@@ -23,7 +23,6 @@ from flwr_registry.cli.application import (
     tell,
 )
 from flwr_registry.cli.rendering import add_row, table_of
-from flwr_registry.file_modes import create_file
 
 __all__ = ["audit_app"]
 
@@ -130,13 +129,5 @@ def export(
         if path is None:
             opened.export_audit(sys.stdout)
             return
-        if path.exists():
-            tell(f"Error: {path} is there already", color="red")
-            raise typer.Exit(1)
-        with open(path, "x", encoding="utf-8", opener=_create) as file:
-            written = opened.export_audit(file)
+        written = opened.export_audit(path)
         tell(f"{written} entries in {path}")
-
-
-def _create(path: str, flags: int) -> int:
-    return create_file(Path(path), flags)

@@ -77,3 +77,14 @@ def test_the_audit_log(run_command, tmp_path):
     assert [json.loads(line)["action"] for line in lines][-1] == "promote"
     assert run_command("audit", "export").stdout.splitlines() == lines
     run_command("audit", "export", str(tmp_path / "audit.jsonl"), code=1)
+
+
+def test_the_audit_log_goes_into_a_new_file_or_an_error_says_why(run_command, tmp_path):
+    for place, told in (
+        (tmp_path / "none" / "audit.jsonl", "there is no folder"),
+        (tmp_path, "is there already"),
+    ):
+        problem = run_command("audit", "export", str(place), code=1).stderr
+        assert problem.startswith("Error: ") and told in problem
+    run_command("audit", "export", str(tmp_path / "new.jsonl"))
+    assert (tmp_path / "new.jsonl").stat().st_mode & 0o777 == 0o600

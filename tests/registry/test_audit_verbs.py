@@ -66,9 +66,11 @@ def test_edited_and_removed_entries_are_found(changed, sql, backend, damage):
     assert changed.verify_audit().problems
 
 
-def test_the_export_is_all_that_hashes_are_computed_over(changed):
+def test_the_export_is_all_that_hashes_are_computed_over(changed, tmp_path):
     file = io.StringIO()
     assert changed.export_audit(file) == 6
+    assert changed.export_audit(tmp_path / "audit.jsonl") == 6
+    assert (tmp_path / "audit.jsonl").read_text() == file.getvalue()
     entries = [json.loads(line) for line in file.getvalue().splitlines()]
     assert [each["id"] for each in entries] == sorted(each["id"] for each in entries)
     hashes = [each["entry_hash"] for each in entries]

@@ -1,18 +1,22 @@
-"""Versions as files for other programs."""
+"""Versions, and the audit log, as files for other programs."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TextIO
 
 from sqlalchemy.orm import Session
 
 from flwr_registry.errors import ExportError
 from flwr_registry.extras import how_to_install
 from flwr_registry.records import StoredObject
+from flwr_registry.registry.audit_reading import export_audit
 from flwr_registry.registry.exchange.bundles import write_bundle
 from flwr_registry.registry.exchange.described_versions import (
     DescribedVersion,
@@ -31,7 +35,7 @@ from flwr_registry.registry.versions.references import Reference, parse_referenc
 from flwr_registry.storage import StorageBackend
 from flwr_registry.weights import Weights, copy_verified, load_weights
 
-__all__ = ["ExportFormat", "export"]
+__all__ = ["ExportFormat", "export", "export_audit_to"]
 
 
 class ExportFormat(StrEnum):
@@ -61,6 +65,38 @@ def export(
     check_free(path, overwrite=overwrite)
     yield from byte_work(partial(_write, storage, found, parent, path, kind))
     return path
+
+
+def export_audit_to(place: TextIO | str | Path) -> Steps[int]:
+    """Write the audit log into an open file, or a new one; return how many entries.
+
+    Raises
+    ------
+    ExportError
+        When a new file cannot be written there, or something is there.
+    """
+    if not isinstance(place, str | Path):
+        return (yield from export_audit(place))
+    path = Path(os.path.abspath(place))
+    if path.exists():
+        raise ExportError(f"{path} is there already: choose another place")
+    check_free(path, overwrite=False)
+    with TemporaryFile("w+", encoding="utf-8") as lines:
+        written = yield from export_audit(lines)
+        yield from byte_work(partial(_write_lines, lines, path))
+    return written
+
+
+def _write_lines(lines: TextIO, path: Path) -> None:
+    lines.seek(0)
+    try:
+        with (
+            whole_file(path) as temporary,
+            temporary.open("x", encoding="utf-8") as file,
+        ):
+            shutil.copyfileobj(lines, file)
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error}") from error
 
 
 def _described(

@@ -8,12 +8,12 @@ from typing import TextIO
 
 from flwr_registry.registry.audit_log import AuditCheck, AuditEntry, list_entries
 from flwr_registry.registry.audit_reading import (
-    export_audit,
     sign_audit_head,
     verify_audit,
 )
 from flwr_registry.registry.awaited_registry import AwaitedRegistry
 from flwr_registry.registry.blocking_registry import BlockingRegistry
+from flwr_registry.registry.exchange.exporting import export_audit_to
 from flwr_registry.registry.signed_heads import SignedHead
 from flwr_registry.registry.steps import read
 
@@ -89,12 +89,22 @@ class AuditVerbs(BlockingRegistry):
         """
         return self._run(sign_audit_head(Path(key), _path(heads)))
 
-    def export_audit(self, file: TextIO) -> int:
+    def export_audit(self, file: TextIO | str | Path) -> int:
         """Write all entries as lines of JSON, oldest first; return how many.
 
         Each line holds all that its hash is computed over.
+
+        Parameters
+        ----------
+        file : file open for text, str or Path
+            An open file, or the path of a new one.
+
+        Raises
+        ------
+        ExportError
+            When a new file cannot be written there, or something is there.
         """
-        return self._run(export_audit(file))
+        return self._run(export_audit_to(file))
 
 
 class AsyncAuditVerbs(AwaitedRegistry):
@@ -130,9 +140,9 @@ class AsyncAuditVerbs(AwaitedRegistry):
         """Sign the head of the log; see `ModelRegistry.sign_audit_head`."""
         return await self._run(sign_audit_head(Path(key), _path(heads)))
 
-    async def export_audit(self, file: TextIO) -> int:
+    async def export_audit(self, file: TextIO | str | Path) -> int:
         """Write all entries as lines of JSON; see `ModelRegistry.export_audit`."""
-        return await self._run(export_audit(file))
+        return await self._run(export_audit_to(file))
 
 
 def _path(place: str | Path | None) -> Path | None:
