@@ -61,7 +61,11 @@ def test_a_gate_that_refuses_is_an_error_that_names_it(call):
         "accuracy",
         code=1,
     )
-    assert "MetricAtLeast" in refused.stderr and "BetterThan" in refused.stderr
+    assert (
+        "but has to be at least " in refused.stderr
+        and "it has to be higher" in refused.stderr
+    )
+    assert "MetricAtLeast" not in refused.stderr
     assert refused.stdout == ""
     gate = ("--metric-at-least", "accuracy=0.75")
     call("promote", "digits:1.2.0", *gate, "--skip-gates")

@@ -65,7 +65,7 @@ def test_a_refused_round_is_told_and_training_goes_on(api, database, registry, c
     run(api, database, [FewestContributors(1), MetricAtLeast("loss", 1e9)])
     assert registry.history("digits") == []
     assert len(registry.list("digits")) == 3
-    assert "is not promoted: MetricAtLeast" in caplog.text
+    assert "but has to be at least 1000000000.0" in caplog.text
 
 
 @BOTH

@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from flwr_registry.errors import counted
 from flwr_registry.metric_direction import Direction, known_direction
 from flwr_registry.records import ModelVersion
 from flwr_registry.registry.versions.metrics import searchable_metrics
@@ -51,7 +52,7 @@ class MetricAtLeast:
         self, candidate: ModelVersion, production: ModelVersion | None
     ) -> str | None:
         """Say why the metric does not suffice; None when it does."""
-        return _compared(self, candidate, self.name, at_least=self.value)
+        return _compared(candidate, self.name, at_least=self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class MetricAtMost:
         self, candidate: ModelVersion, production: ModelVersion | None
     ) -> str | None:
         """Say why the metric does not suffice; None when it does."""
-        return _compared(self, candidate, self.name, at_most=self.value)
+        return _compared(candidate, self.name, at_most=self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,12 @@ class BetterThanProduction:
         """Say why the metric is no better; None when it is."""
         mine = _metrics_of(candidate)
         if self.name not in mine:
-            return _missing(self, candidate, self.name)
+            return _missing(candidate, self.name)
         if production is None:
             return None
         known = _metrics_of(production)
         if self.name not in known:
-            return _missing(self, production, self.name)
+            return _missing(production, self.name)
         mine_value, other = mine[self.name], known[self.name]
         better, worse = (
             (mine_value, other) if self.mode == "max" else (other, mine_value)
@@ -115,9 +116,12 @@ class BetterThanProduction:
         gain = Fraction(_decimal(better)) - Fraction(_decimal(worse))
         if better > worse and gain >= Fraction(repr(float(self.margin))):
             return None
+        wanted = "higher" if self.mode == "max" else "lower"
+        if self.margin:
+            wanted += f" by at least {self.margin}"
         return (
-            f"{self}: {self.name} is {_decimal(mine_value)}, that of "
-            f"{production.reference} in production {_decimal(other)}"
+            f"{self.name} is {_decimal(mine_value)}, that of {production.reference} "
+            f"in production {_decimal(other)}: it has to be {wanted}"
         )
 
 
@@ -133,7 +137,8 @@ class FewestContributors:
         """Say that too few nodes contributed; None when enough did."""
         if candidate.num_clients >= self.count:
             return None
-        return f"{self}: {candidate.num_clients} nodes contributed"
+        given = counted(candidate.num_clients, "node")
+        return f"{given} contributed, at least {self.count} have to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +153,21 @@ class PrivacyBudgetAtMost:
     ) -> str | None:
         """Say that too much was spent, or that it is unknown; None when all is well."""
         if candidate.epsilon is None or candidate.delta is None:
-            return f"{self}: {candidate.reference} has no privacy budget"
+            return f"{candidate.reference} has no privacy budget"
         if candidate.epsilon > self.epsilon:
-            return f"{self}: epsilon {candidate.epsilon:g} is spent"
+            return (
+                f"epsilon {candidate.epsilon:.12g} is spent but has to be at most "
+                f"{self.epsilon:.12g}"
+            )
         if self.delta is not None and candidate.delta > self.delta:
-            return f"{self}: delta is {candidate.delta:g}"
+            return (
+                f"delta is {candidate.delta:.12g} but has to be at most "
+                f"{self.delta:.12g}"
+            )
         return None
 
 
 def _compared(
-    gate: PromotionGate,
     version: ModelVersion,
     name: str,
     *,
@@ -166,11 +176,12 @@ def _compared(
 ) -> str | None:
     known = _metrics_of(version)
     if name not in known:
-        return _missing(gate, version, name)
+        return _missing(version, name)
     written = _decimal(known[name])
     if at_least <= known[name] <= at_most or at_least <= float(written) <= at_most:
         return None
-    return f"{gate}: {name} is {written}"
+    bound = f"at least {at_least}" if known[name] < at_least else f"at most {at_most}"
+    return f"{name} is {written} but has to be {bound}"
 
 
 def _decimal(value: float) -> str:
@@ -189,6 +200,6 @@ def _metrics_of(version: ModelVersion) -> Mapping[str, float]:
     return {each.name: each.value for each in measured if each.best_source}
 
 
-def _missing(gate: PromotionGate, version: ModelVersion, name: str) -> str:
+def _missing(version: ModelVersion, name: str) -> str:
     known = ", ".join(_metrics_of(version)) or "none"
-    return f"{gate}: {version.reference} has no metric {name} (it has {known})"
+    return f"{version.reference} has no metric {name} (it has {known})"

@@ -54,22 +54,34 @@ def test_a_version_that_suffices_passes(version, gate):
 @pytest.mark.parametrize(
     ("gate", "said"),
     [
-        (MetricAtLeast("accuracy", 0.91), "accuracy is 0.9"),
-        (MetricAtMost("loss", 0.29), "loss is 0.3"),
+        (
+            MetricAtLeast("accuracy", 0.91),
+            "accuracy is 0.9 but has to be at least 0.91",
+        ),
+        (MetricAtMost("loss", 0.29), "loss is 0.3 but has to be at most 0.29"),
         (MetricAtLeast("f1", 0.5), "no metric f1 (it has accuracy, loss)"),
-        (BetterThanProduction("accuracy", margin=0.2), "in production 0.8"),
-        (BetterThanProduction("accuracy", mode="min"), "in production 0.8"),
+        (
+            BetterThanProduction("accuracy", margin=0.2),
+            "in production 0.8: it has to be higher by at least 0.2",
+        ),
+        (
+            BetterThanProduction("accuracy", mode="min"),
+            "in production 0.8: it has to be lower",
+        ),
         (BetterThanProduction("f1"), "no metric f1"),
-        (BetterThanProduction("loss", mode="max"), "in production 0.4"),
-        (FewestContributors(3), "0 nodes contributed"),
-        (PrivacyBudgetAtMost(1.0), "epsilon 2 is spent"),
-        (PrivacyBudgetAtMost(2.0, 1e-6), "delta is 1e-05"),
+        (
+            BetterThanProduction("loss", mode="max"),
+            "in production 0.4: it has to be higher",
+        ),
+        (FewestContributors(3), "0 nodes contributed, at least 3 have to"),
+        (PrivacyBudgetAtMost(1.0), "epsilon 2 is spent but has to be at most 1"),
+        (PrivacyBudgetAtMost(2.0, 1e-6), "delta is 1e-05 but has to be at most 1e-06"),
     ],
 )
-def test_one_that_does_not_is_refused_by_name(version, gate, said):
+def test_one_that_does_not_is_refused_in_words(version, gate, said):
     refusal = gate.refusal(version, worse(version))
-    assert refusal.startswith(type(gate).__name__)
     assert said in refusal
+    assert type(gate).__name__ not in refusal and "=" not in refusal
 
 
 def test_equal_is_not_better(version):
