@@ -108,7 +108,9 @@ def _model_errors(model: Mapping[str, Any]) -> Iterator[str]:
     )
     yield from _learner_errors(learner, parameters, num_feature, groups)
     booster = part_of(learner, "gradient_booster")
-    forest = part_of(booster, "gbtree") or booster
+    # XGBoost goes by the name, whatever other parts lie beside.
+    is_dart = booster.get("name") == "dart"
+    forest = part_of(booster, "gbtree") if is_dart else booster
     described = part_of(forest, "model")
     if "learner_model_param" in learner:
         # Without it XGBoost reads no further, and refuses the file.

@@ -127,6 +127,25 @@ def test_what_xgboost_reads_unasked_has_to_be_there(kind, path):
     assert any(f"{path[-1]} is missing" in error for error in errors(model))
 
 
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("trees", (*TREE[3:], "left_children", 0), LARGE),
+        ("linear", ("weights",), [1.0]),
+    ],
+)
+def test_another_part_beside_the_model_is_not_taken_for_it(kind, path, value):
+    model = as_json(kind)
+    booster_part = model["learner"]["gradient_booster"]
+    sound = as_json(kind)["learner"]["gradient_booster"]["model"]
+    booster_part["gbtree"] = {"name": "gbtree", "model": sound}
+    place = booster_part["model"]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert errors(model)
+
+
 def test_a_circle_is_found_though_each_node_has_one_parent():
     model = as_json()
     tree = model["learner"]["gradient_booster"]["model"]["trees"][0]
