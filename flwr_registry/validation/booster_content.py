@@ -7,6 +7,7 @@ process that predicts. Here the content is parsed and never given to XGBoost.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -31,6 +32,7 @@ __all__ = ["booster_errors", "is_booster"]
 
 _NAMED_MANY = 10
 _SPACES = b" \t\r\n"
+_UNICODE_ESCAPE = re.compile(r"(\\\\)|\\u")
 # A model of trees has one of each class from its first iteration on.
 _MAX_GROUPS_WITHOUT_TREES = 1000
 
@@ -91,10 +93,21 @@ def _parsed(data: memoryview) -> Mapping[str, Any]:
         model = read_ubjson(data)
     else:
         # Decoded here: a parser that guesses the encoding reads another text.
-        model = json.loads(bytes(data).decode(), object_pairs_hook=unique_keys)
+        text = _without_unicode_escapes(bytes(data).decode())
+        model = json.loads(text, object_pairs_hook=unique_keys)
     if not isinstance(model, dict):
         raise ValueError("it is no object")
     return model
+
+
+def _without_unicode_escapes(text: str) -> str:
+    """Return JSON whose escapes of Unicode stand for themselves, as XGBoost has it.
+
+    Otherwise a name that is spelt with them would be there for the check alone.
+    """
+    if "\\u" not in text:
+        return text
+    return _UNICODE_ESCAPE.sub(lambda found: found[1] or r"\\u", text)
 
 
 def _model_errors(model: Mapping[str, Any]) -> Iterator[str]:

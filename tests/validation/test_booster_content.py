@@ -146,6 +146,15 @@ def test_another_part_beside_the_model_is_not_taken_for_it(kind, path, value):
     assert errors(model)
 
 
+def test_escapes_are_read_as_xgboost_reads_them():
+    text = json.dumps(as_json("linear"))
+    hidden = text.replace('"weights"', '"weight\\u0073"')
+    assert any("weights is missing" in error for error in errors(hidden.encode()))
+    named = booster().copy()
+    named.set_attr(path="C:\\users", quoted='\\\\u"\\\\', letter="\x01é")
+    assert errors(named.save_raw("json")) == []
+
+
 def test_a_circle_is_found_though_each_node_has_one_parent():
     model = as_json()
     tree = model["learner"]["gradient_booster"]["model"]["trees"][0]
