@@ -38,10 +38,30 @@ _ASSIGNED = re.compile(
 _QUOTED = (
     r"\\\"(?:(?!\\\").)*(?:\\\")?|\"(?:[^\"\\]|\\.|\"\")*\"?|'(?:[^'\\]|\\.|'')*'?"
 )
-_VALUE = re.compile(rf"{_QUOTED}|\[[^\]]*\]?|\([^)]*\)?|[^\s,;&\"'}})\]]+", re.S)
+# In braces: a value as ODBC writes it, or a mapping.
+_BRACED = r"(?<==)\{(?![\"'])(?:[^}]|\}\})*\}?|\{(?:[^{}]|\{[^{}]*\}?)*\}?"
+_VALUE = re.compile(
+    rf"{_QUOTED}|{_BRACED}|\[[^\]]*\]?|\([^)]*\)?|[^\s,;&\"'}})\]]+", re.S
+)
 _REST = re.compile(r"[^\n,;&}]*")
 _FLAG = re.compile(
     rf"(?<![\w-])(--?)([A-Za-z][\w-]{{0,60}})(\s+)((?:{_QUOTED}|[^\s-])\S*)", re.S
+)
+# Items of a list: the first, in quotes, names the next.
+_LISTED = re.compile(
+    rf"([\"'])([-/]{{0,2}}[^\W\d][\w.-]{{0,80}})(\1\s{{0,3}},\s{{0,3}})((?!.--){_QUOTED})",
+    re.S,
+)
+_COLON = re.compile(r"\s{0,3}:")
+# One setting whose name and value are written apart.
+_APART = re.compile(
+    r"\b((?:name|key|id|field|option|setting|param(?:eter)?)[\"']?\s{0,3}[:=]\s{0,3}"
+    r"[\"']?)([\w.-]{1,80})([\"']?[\s,;]{1,5}[\"']?(?:value|val|content|default|data|text)"
+    rf"[\"']?\s{{0,3}}[:=]\s{{0,3}})((?:{_QUOTED})|[^\s,;\"'}})\]]+)",
+    re.I | re.S,
+)
+_TAG = re.compile(
+    r"(<)([^\W\d][\w:.-]{0,80})((?:\s[^<>]{0,300})?>\s{0,9}(?:<!\[CDATA\[)?)([^<\s][^<]*)"
 )
 _WHOLE_LINE = re.compile(r"^\W*(?:proxy-?)?authorization|cookie", re.I)
 
@@ -107,8 +127,11 @@ def _masked_once(text: str) -> str:
     text = _SCHEME.sub(rf"\1\2{MASK}", text)
     text = _URL.sub(lambda found: found[1] + _masked_place(found[2]), text)
     text = _USER_INFO.sub(f"{MASK}@", text)
+    text = _APART.sub(_masked_named, text)
+    text = _LISTED.sub(_masked_item, text)
+    text = _TAG.sub(_masked_named, text)
     text = _masked_assignments(text)
-    text = _FLAG.sub(_masked_flag, text)
+    text = _FLAG.sub(_masked_named, text)
     for known in (_KNOWN_KEYS, _CLOUD_SECRET):
         text = known.sub(lambda found: _short_if_mixed(found[0]), text)
     text = _BASE64.sub(_short_if_random, text)
@@ -165,9 +188,15 @@ def _masked_assignments(text: str) -> str:
     return "".join([*parts, text[at:]])
 
 
-def _masked_flag(found: re.Match[str]) -> str:
-    dashes, name, gap, _ = found.groups()
-    return f"{dashes}{name}{gap}{MASK}" if is_secret_name(name) else found[0]
+def _masked_named(found: re.Match[str]) -> str:
+    before, name, between, _ = found.groups()
+    return f"{before}{name}{between}{MASK}" if is_secret_name(name) else found[0]
+
+
+def _masked_item(found: re.Match[str]) -> str:
+    # What a colon follows is a name itself.
+    is_name = _COLON.match(found.string, found.end())
+    return found[0] if is_name else _masked_named(found)
 
 
 def _masked_password(found: re.Match[str]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+import re
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Literal, get_args
 
 from flwr_registry.masking.secret_names import is_secret_name
@@ -14,6 +15,11 @@ RecordConfig = Literal["none", "names", "masked"]
 """How much of a configuration is recorded."""
 
 _MAX_DEPTH = 40
+# An item of a list that names the next one, as in a command line.
+_OPTION = re.compile(r"[-/]{0,2}([^\W\d][\w.-]{0,80})[:=]?")
+# The keys of a mapping that is one setting, as in {"name": "lr", "value": 0.1}.
+_NAMING = {"name", "key", "id", "field", "option", "setting", "parameter", "param"}
+_NAMED = {"value", "values", "val", "content", "default", "data", "text"}
 
 
 def recorded_settings(
@@ -50,10 +56,35 @@ def masked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _masked_mapping(settings: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+    pairs = [(_text_of(name), value) for name, value in settings.items()]
+    given = [value for name, value in pairs if name.casefold() in _NAMING]
     return {
-        masked_text(_text_of(name)): _masked(_text_of(name), value, depth)
-        for name, value in settings.items()
+        masked_text(name): _masked(
+            _name_of(value, given if name.casefold() in _NAMED else [], name),
+            value,
+            depth,
+        )
+        for name, value in pairs
     }
+
+
+def _masked_items(name: str, values: Iterable[Any], depth: int) -> list[Any]:
+    items = list(values)
+    return [
+        _masked(_name_of(each, items[max(0, place - 1) : place], name), each, depth)
+        for place, each in enumerate(items)
+    ]
+
+
+def _name_of(value: Any, given: list[Any], name: str) -> str:
+    """Return the secret name among those given beside a value, else its own name."""
+    if isinstance(value, str) and value.startswith("--"):
+        return name
+    for each in given:
+        found = _OPTION.fullmatch(each) if isinstance(each, str) else None
+        if found and is_secret_name(found[1], value):
+            return found[1]
+    return name
 
 
 def _masked(name: str, value: Any, depth: int) -> Any:
@@ -73,7 +104,7 @@ def _masked_value(name: str, value: Any, depth: int) -> Any:
         case Mapping():
             return _masked_mapping(value, depth + 1)
         case list() | tuple() | Set():
-            items = [_masked(name, each, depth + 1) for each in value]
+            items = _masked_items(name, value, depth + 1)
             return tuple(items) if isinstance(value, tuple) else items
     text = _text_of(value)
     masked = masked_text(text)

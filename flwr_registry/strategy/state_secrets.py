@@ -65,7 +65,9 @@ def _values(
     for key, inner in pairs:
         own = key or name
         below = path if own == name else f"{path}.{own}" if path else own
-        is_secret = key and not secret_path and _is_secret_name(key, _is_number(inner))
+        is_secret = (
+            key and not secret_path and _is_secret_name(key, _number_like(inner))
+        )
         secret = below if is_secret else secret_path
         yield from _values(inner, below, secret, own, depth + 1)
 
@@ -78,14 +80,16 @@ def _pair_of(item: Any) -> tuple[str, Any]:
     return "", item
 
 
-def _is_number(node: Any) -> bool:
-    return isinstance(node, int | float)
+def _number_like(node: Any) -> float | None:
+    if isinstance(node, float):
+        return 0.5
+    return 0 if isinstance(node, int) else None
 
 
 # A state has mostly the same names and texts after each round.
 @lru_cache(maxsize=_MOST_VALUES)
-def _is_secret_name(name: str, is_number: bool) -> bool:
-    return is_secret_name(name, 0 if is_number else None)
+def _is_secret_name(name: str, number: float | None) -> bool:
+    return is_secret_name(name, number)
 
 
 @lru_cache(maxsize=_MOST_VALUES)

@@ -47,6 +47,24 @@ PLANTED: dict[str, tuple[str | int, str]] = {
     "several": ('{"passwords": ["one", "second-planted"]}', "second-planted"),
     "escaped": ('password="pl\\"ain-planted" x=1', "ain-planted"),
     "doubled": ("password='pl''twice-planted' x=1", "twice-planted"),
+    "private_key_data": ("data-planted", "data-planted"),
+    "api_key_config": ("config-planted", "config-planted"),
+    "access-key-input": ("input-planted", "input-planted"),
+    "dbpass": ("dbpass-planted", "dbpass-planted"),
+    "mypw": ("mypw-planted", "mypw-planted"),
+    "hmackey": ("hmackey-planted", "hmackey-planted"),
+    "wifi_psk": ("psk-planted", "psk-planted"),
+    "seed_words": ("seed-planted", "seed-planted"),
+    "printed": ("['--password', 'printed-planted']", "printed-planted"),
+    "printed_pair": ("('password', 'pair-planted')", "pair-planted"),
+    "named_text": (
+        '<add name="password" value="attribute-planted"/>',
+        "attribute-planted",
+    ),
+    "tags": ("<password>tag-planted</password>", "tag-planted"),
+    "typed_tag": ('<Password type="x"> tag planted</Password>', "tag planted"),
+    "braces": ("DSN=x;PWD={pl;ain-planted}};x}", "ain-planted"),
+    "inside": ('{"secrets": {"a": {"b": 1}, "c": "inner-planted"}}', "inner-planted"),
     "described": ('{"lr": 0.1, "token": "json-planted"}', "json-planted"),
     "asked_by": ("Bearer bearer-planted", "bearer-planted"),
     "aws": ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
@@ -61,6 +79,14 @@ PLANTED: dict[str, tuple[str | int, str]] = {
     "typed": ("Xk9#mP2$vL5@q", "Xk9#mP2"),
 }
 
+# Lists and mappings, of which one part names another.
+PLANTED_BESIDE: dict[str, tuple[object, str]] = {
+    "listed": (["x", "--password", "listed-planted"], "listed-planted"),
+    "in_turn": (("lr", 0.1, "password", "turn-planted"), "turn-planted"),
+    "numbered": (["--pin", 493817], "493817"),
+    "named": ({"Name": "DB_PASSWORD", "Value": "named-planted"}, "named-planted"),
+}
+
 SECRETS = [secret for _, secret in PLANTED.values()]
 
 HARMLESS: dict[str, object] = {
@@ -68,6 +94,15 @@ HARMLESS: dict[str, object] = {
     "keyword": "quick",
     "max_tokens": 512,
     "session_timeout_seconds": 30,
+    "token-dropout": 0.1,
+    "tokens-per-batch": 1024,
+    "session-weight": 0.5,
+    "bypass": "none",
+    "compass": "north",
+    "monkey": "business",
+    "columns": ["name", "value"],
+    "options": ["--max-tokens", 512, "--use-auth", "--lr", "0.1"],
+    "tagged": "<name>ann</name>",
     "tokenizer": "bert-base-uncased",
     "author": "ann",
     "pin_memory": True,

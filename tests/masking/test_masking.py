@@ -8,7 +8,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masking.secrets_corpus import HARMLESS, JWT, PEM, PLANTED
+from masking.secrets_corpus import HARMLESS, JWT, PEM, PLANTED, PLANTED_BESIDE
 
 from flwr_registry.masking import (
     is_secret_name,
@@ -38,9 +38,9 @@ VALUES = st.recursive(
 )
 
 
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize("name", [*PLANTED, *PLANTED_BESIDE])
 def test_a_secret_is_masked_by_its_name_or_its_text(name):
-    value, secret = PLANTED[name]
+    value, secret = {**PLANTED, **PLANTED_BESIDE}[name]
     assert secret not in json.dumps(masked_settings({name: value}))
     nested = {"outer": [{"inner": {name: value}}]}
     assert secret not in json.dumps(masked_settings(nested))
@@ -48,6 +48,8 @@ def test_a_secret_is_masked_by_its_name_or_its_text(name):
 
 def test_what_is_harmless_stays_as_it_is():
     assert masked_settings(HARMLESS) == HARMLESS
+    setting = {"name": "lr", "value": "cosine"}
+    assert masked_settings(setting) == setting
 
 
 @pytest.mark.parametrize(
@@ -56,6 +58,11 @@ def test_what_is_harmless_stays_as_it_is():
         ("postgresql://ann:pw@db:5432/x?a=b", "postgresql://***@db:5432/x?***"),
         ("host=db password=pw dbname=x", "host=db password=*** dbname=x"),
         ("ann:pw@db/x", "***@db/x"),
+        ('{"name": "password", "value": "pw"}', '{"name": "password", "value": ***}'),
+        ("['password', 'pw', 'x']", "['password', ***, 'x']"),
+        ("<password>pw</password><lr>1</lr>", "<password>***</password><lr>1</lr>"),
+        ("PWD={p;w};lr=1", "PWD=***;lr=1"),
+        ("name: lr, value: 0.1", "name: lr, value: 0.1"),
         ("run --password=pw --lr=0.1", "run --password=*** --lr=0.1"),
         ('--password "p w" --lr 0.1', "--password *** --lr 0.1"),
     ],
@@ -104,10 +111,12 @@ def test_masking_a_text_reaches_an_end(text):
     assert masked_text(masked_text(text)) == masked_text(text)
 
 
-@pytest.mark.parametrize("piece", ["a-", "a.", "--a", "a:", "//", '="', "([{", "<a"])
+@pytest.mark.parametrize("piece", ["a-", "a.", "--a", "a:", "//", '="', "([{", "<a "])
 def test_long_texts_take_no_long_time(piece):
     start = time.perf_counter()
-    masked_text(piece * (50_000 // len(piece)))
+    text = piece * (50_000 // len(piece))
+    masked_text(text)
+    is_secret_name(text)
     assert time.perf_counter() - start < 10
 
 
