@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Literal
 
 __all__ = [
@@ -23,8 +24,8 @@ Direction = Literal["max", "min"]
 _LOWER = """
     loss losses error errors err mistakes misclassification misclassifications
     mse rmse nrmse mae rmae medae mape smape wmape msle rmsle rss sse crps
-    nll logloss bce crossentropy xent kl kld divergence perplexity ppl bpc bpb bpd
-    hinge huber logcosh pinball deviance regret brier ece wer cer eer
+    nll logloss mlogloss merror bce crossentropy xent kl kld divergence perplexity ppl
+    bpc bpb bpd hinge huber logcosh pinball deviance regret brier ece wer cer eer
     fpr fnr fdr frr distance distances emd wasserstein hausdorff hd95 chamfer assd
     fid lpips epsilon
 """
@@ -44,6 +45,12 @@ _PHRASES: dict[tuple[str, ...], Direction] = {
     ("negative", "log", "likelihood"): "min",
     ("neg", "log", "likelihood"): "min",
     ("cross", "entropy"): "min",
+    ("kl", "div"): "min",
+    ("brier", "score"): "min",
+    ("fid", "score"): "min",
+    ("lpips", "score"): "min",
+    ("wer", "score"): "min",
+    ("cer", "score"): "min",
     ("dice", "loss"): "min",
     ("iou", "loss"): "min",
     ("jaccard", "loss"): "min",
@@ -54,6 +61,7 @@ _PHRASES: dict[tuple[str, ...], Direction] = {
     ("false", "alarm"): "min",
     ("false", "alarms"): "min",
     ("log", "likelihood"): "max",
+    ("io", "u"): "max",
     ("exact", "match"): "max",
     ("hit", "rate"): "max",
     ("success", "rate"): "max",
@@ -71,14 +79,42 @@ _PHRASES: dict[tuple[str, ...], Direction] = {
     ("true", "negatives"): "max",
 }
 
-# What turns a measure around, or makes another quantity of it.
+# What may stand beside a measure and leaves its direction: which data, whose model, how
+# it is averaged, which kind of the measure. No list of what turns one around is ever
+# complete, so that with any other word the direction is asked for.
+_BESIDE = """
+    val valid validation validate test testing train training trained eval evaluation
+    evaluate evaluated dev holdout heldout fit data dataset dataloader idx set split
+    testset trainset valset fold seed subset seen unseen
+    central centralized centralised server client clients clientapp serverapp federated
+    fed distributed local global site silo party node worker device user group
+    aggregated personalized ensemble site per on all
+    top k macro micro mean avg average averaged weighted unweighted balanced overall
+    total sum combined median min max worst best final last first initial current
+    running moving smoothed ema pooled round epoch step batch fold iteration iter
+    class label multi binary multiclass multilabel categorical sparse ovr ovo pos
+    shot way
+    sample samples example pixel token word words char character phoneme sentence match
+    image frame task main clean robust benign small medium large
+    classification regression segmentation detection reconstruction contrastive triplet
+    focal smooth soft hard masked box cls obj dfl seg mask ce retrieval generalized
+    absolute abs squared root log logarithmic percentage percent pct relative symmetric
+    normalized expected calibration hamming zero one cosh cosine euclidean frechet
+    inception cohen cohens adjusted fixed corr corrcoef correlation coef coefficient
+    index rate metric metrics lsum roc pr
+"""
+_LEAVES_MEANING = frozenset(_BESIDE.split())
+_LINK = "at"
+_SCORE = "score"
+
+# Before a slash any word may stand, as the name of a data set or of a group of metrics,
+# but none of these.
 _TURNING = """
     neg negative negated minus inverse inverted inv reciprocal non not no anti without
     drop dropped gap gain improvement improved reduction decrease increase change delta
     diff difference std stddev stdev deviation var variance spread disparity
-    weight weights threshold target
+    weight weights threshold target attack attacks attacker backdoor mia membership
 """
-
 _CHANGES_MEANING = frozenset(_TURNING.split())
 
 # Written in one piece with what they qualify, as in valloss.
@@ -87,24 +123,48 @@ _PREFIX = re.compile(
     "server|client|global|local|macro|micro|mean|avg)(?=.)"
 )
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+|[^\W\d_A-Za-z]+")
-_TURNED_AROUND = re.compile(r"\s*(-|(1|one)\s*[-/]|~|!)", re.IGNORECASE)
+_OPERATION = re.compile(
+    r"""
+      [^\w\s\-/.@:|,()\[\]{}\#%^&'"=]        # a sign that joins no words
+    | (?:^|[(\[{/=,:|^&])\s*-                # the negative of what follows
+    | (?<![^\W_)\]}%])-(?=\S)
+    | (?<![\w.\-@\#])(?:\d+(?:\.\d*)?%?|one)\s*-\s*
+      (?!\d|(?:shot|way|fold|class|step)(?![a-z]))     # a number less what follows
+    | ^[\s(\[{]*(?:1(?:\.0*)?|100|one)\s*/     # a number by what follows
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+_Sense = Literal["max", "min", "beside", "link", "score", "unknown"]
+_MEASURES: frozenset[_Sense] = frozenset({"max", "min"})
+_OF_A_ROUND = frozenset({"round", "epoch", "step"})
+_OF_THE_BEST = frozenset({"best", "worst", "max", "min"})
 
 
 def direction_of(name: str) -> Direction | None:
     """Tell by the name of a metric whether more or less of it is better.
 
     Whole words count, however they are joined: ``val_loss``, ``eval-loss``, ``valLoss``
-    and ``test/loss`` all name a loss, ``glass`` none.
+    and ``test/loss`` all name a loss, ``glass`` none. Beside the measure only words may
+    stand that are known to leave its direction, and before a slash any name:
+    ``digits/accuracy`` tells one, ``time_to_accuracy`` none.
 
     Returns
     -------
     {"max", "min"} or None
-        None for a name without such a word, with words of both kinds, or with one that
-        may turn it around, such as ``loss_accuracy`` and ``accuracy_drop``.
+        None for a name without a measure, with measures of both kinds, with a word that
+        is not known, or with an operation, such as ``loss_accuracy``,
+        ``attack_accuracy`` and ``1 - accuracy``.
     """
-    if _TURNED_AROUND.match(name):
+    if _OPERATION.search(name):
         return None
-    found = set(_directions(words_of(name)))
+    parts = [words for part in name.split("/") if (words := words_of(part))]
+    while parts and set(_senses(parts[-1])) <= {"beside", "link"}:
+        parts.pop()
+    if not parts or _names_a_round([word for words in parts for word in words]):
+        return None
+    *spaces, last = parts
+    found = {_direction_of_part(last), *_directions_of_spaces(spaces)}
     return found.pop() if len(found) == 1 else None
 
 
@@ -177,23 +237,54 @@ def _known(text: str) -> str | None:
     return None
 
 
-def _directions(words: Sequence[str]) -> Iterator[Direction | None]:
-    """Go through what each word says; None for one that may turn the rest around."""
+def _senses(words: Sequence[str]) -> Iterator[_Sense]:
+    """Go through what each word or phrase is."""
     place = 0
     while place < len(words):
-        phrase = next(
-            (
-                tuple(words[place : place + length])
-                for length in (3, 2)
-                if tuple(words[place : place + length]) in _PHRASES
-            ),
-            None,
-        )
-        word = words[place]
+        some = (tuple(words[place : place + length]) for length in (3, 2))
+        phrase = next((each for each in some if each in _PHRASES), None)
+        yield _PHRASES[phrase] if phrase else _sense(words[place])
         place += len(phrase) if phrase else 1
-        if phrase:
-            yield _PHRASES[phrase]
-        elif word in _CHANGES_MEANING:
+
+
+def _sense(word: str) -> _Sense:
+    if word in _KNOWN:
+        return "min" if word in _LESS_IS_BETTER else "max"
+    if word == _LINK:
+        return "link"
+    if word == _SCORE:
+        return "score"
+    letters = word.rstrip("0123456789")
+    is_one_letter = len(letters) == 1 and letters.isascii()
+    is_known = not letters or is_one_letter or letters in _LEAVES_MEANING
+    return "beside" if is_known else "unknown"
+
+
+def _direction_of_part(words: Sequence[str]) -> Direction | None:
+    """Tell the direction of the one measure that a part without slash names."""
+    senses = [sense for sense in _senses(words) if sense != "link"]
+    runs = [is_run for is_run, _ in groupby(senses, _MEASURES.__contains__)]
+    # Of two measures with a word between, one may be taken from the other.
+    if "unknown" in senses or runs.count(True) != 1:
+        return None
+    # More of a score is better, so that the score of an error tells nothing.
+    if "max" in senses:
+        return None if "min" in senses else "max"
+    return None if "score" in senses else "min"
+
+
+def _directions_of_spaces(
+    spaces: Sequence[Sequence[str]],
+) -> Iterator[Direction | None]:
+    """Tell what speaks against a direction in what stands before a slash."""
+    for words in spaces:
+        if not _CHANGES_MEANING.isdisjoint(words):
             yield None
-        elif word in _KNOWN:
-            yield "min" if word in _LESS_IS_BETTER else "max"
+        elif not _MEASURES.isdisjoint(senses := set(_senses(words))):
+            # A measure with more than its own name may be divided by the other.
+            yield _direction_of_part(words) if senses <= _MEASURES else None
+
+
+def _names_a_round(words: Sequence[str]) -> bool:
+    """Whether a name may be the number of the round that was best, not a measure."""
+    return not (_OF_A_ROUND.isdisjoint(words) or _OF_THE_BEST.isdisjoint(words))
