@@ -43,12 +43,22 @@ class OneLineLogger(logging.LoggerAdapter[logging.Logger]):
         """Write a message; an error that goes with it takes a line of each of its."""
         if not self.isEnabledFor(level):
             return
-        text = str(msg) % args if args else str(msg)
+        text = _text_of(level, msg, args)
         error = kwargs.pop("exc_info", None)
         # The caller of the method that called this one.
         where = {"stacklevel": kwargs.pop("stacklevel", 1) + 1, **kwargs}
         for line in (text, *_lines_of(error)):
             self.logger.log(level, "%s", one_line(line), **where)
+
+
+def _text_of(level: int, msg: object, args: tuple[object, ...]) -> str:
+    """Return the text of a message; what cannot be shown must not end who logs it."""
+    try:
+        return logging.LogRecord("", level, "", 0, msg, args, None).getMessage()
+    except Exception:
+        if isinstance(msg, str):
+            return f"{msg} (its values cannot be shown)"
+        return f"{type(msg).__name__} (it cannot be shown)"
 
 
 def _lines_of(error: Any) -> list[str]:

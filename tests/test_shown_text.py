@@ -43,3 +43,27 @@ def test_a_log_line_is_one_line_and_says_where_it_is_from(caplog):
     assert texts[-1] == r"  \x1b[0m"
     assert all(text.isprintable() for text in texts)
     assert {record.filename for record in caplog.records} == {"test_shown_text.py"}
+
+
+class Unshowable(Exception):
+    """An error whose text raises."""
+
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("message", "values", "shown"),
+    [
+        ("of %(a)s", [{"a": 1}], "of 1"),
+        ("it is %s", [Unshowable()], "it is %s (its values cannot be shown)"),
+        ("%d rounds", ["x"], "%d rounds (its values cannot be shown)"),
+        ("%s and %s", ["x"], "%s and %s (its values cannot be shown)"),
+        (Unshowable(), [], "Unshowable (it cannot be shown)"),
+    ],
+)
+def test_a_message_that_cannot_be_written_raises_nothing(
+    caplog, message, values, shown
+):
+    OneLineLogger("hostile").warning(message, *values)
+    assert [record.getMessage() for record in caplog.records] == [shown]
