@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flwr_registry.errors import StorageError
 
-__all__ = ["UMASK_VARIABLE", "create_file", "let_read", "make_folder"]
+__all__ = ["UMASK_VARIABLE", "check_umask", "create_file", "let_read", "make_folder"]
 
 UMASK_VARIABLE = "FLWR_REGISTRY_UMASK"
 """Octal digits as of ``umask``, such as 007 for a group; or ``inherit``."""
@@ -16,6 +16,17 @@ UMASK_VARIABLE = "FLWR_REGISTRY_UMASK"
 _INHERIT = "inherit"
 _OWNER_ALONE = 0o077
 _FILE, _FOLDER = 0o666, 0o777
+
+
+def check_umask() -> None:
+    """See that ``FLWR_REGISTRY_UMASK`` can be used, if it is set.
+
+    Raises
+    ------
+    StorageError
+        Saying what it may be.
+    """
+    _umask()
 
 
 def create_file(path: Path, flags: int) -> int:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flwr.serverapp.strategy import FedAvg
 
-from flwr_registry import ModelRegistry
+from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.errors import StorageError
 from flwr_registry.file_modes import create_file
 from flwr_registry.records import RunProvenance
@@ -74,3 +75,6 @@ def test_an_impossible_umask_says_what_it_may_be(tmp_path, monkeypatch, value):
     with pytest.raises(StorageError, match="octal digits"):
         create_file(tmp_path / "x", os.O_WRONLY | os.O_CREAT)
     assert not (tmp_path / "x").exists()
+    # Later it would cost all that a run gives.
+    with pytest.raises(StorageError, match="octal digits"):
+        RegistryStrategy(FedAvg())

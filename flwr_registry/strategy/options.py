@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from flwr_registry.checkpointing import CheckpointScheduler, EveryNRounds, StateCipher
+from flwr_registry.file_modes import check_umask
 from flwr_registry.keyed_seals import seal_key
 from flwr_registry.masking import RecordConfig
 from flwr_registry.metric_direction import (
@@ -83,6 +84,8 @@ class RegistryOptions:
     ------
     ValueError
         Naming the option and what it may be.
+    SealError, StorageError
+        When the environment has a key of seals or a umask that cannot be used.
     """
 
     registry: ModelRegistry | str | None = None
@@ -125,8 +128,9 @@ class RegistryOptions:
         _check_choice("record_config", self.record_config, _RECORD_CONFIG)
         _check_timeout(self.timeout_seconds)
         _check_lease(self.lease_seconds)
-        # A key that cannot be used would cost each checkpoint of the run.
+        # What cannot be used would cost each checkpoint of the run, or all it writes.
         seal_key()
+        check_umask()
         if self.model is not None:
             check_name(self.model, "model")
         object.__setattr__(self, "resume", _resume_from(self.resume))
