@@ -22,7 +22,8 @@ def adopt(root: OwnRoot, actor: str) -> Steps[list[str]]:
     """Restore what checkpoints tell of, then make the root this database's alone.
 
     A crash in between leaves it the other's, and can be repeated. Who had the root is
-    refused there from then on.
+    refused there once it is opened again; one that is open writes on, and can delete
+    nothing.
     """
     restored = yield from rebuild(root.storage)
     own = yield from write(partial(_found, storage=root.storage, actor=actor))

@@ -211,7 +211,8 @@ class UpkeepVerbs(BlockingRegistry):
         """Take over a storage that is another registry's.
 
         Rows are written from the checkpoints first, as `rebuild` does. The database
-        that had the storage can write nothing there from then on.
+        that had the storage can write nothing there once it is opened again; one that
+        is open writes on, and can delete nothing.
 
         Parameters
         ----------
