@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from flwr_registry.errors import ObjectNotFoundError, StorageOwnerError
+from flwr_registry.errors import ObjectNotFoundError, StorageError, StorageOwnerError
 from flwr_registry.registry.ownership.database_places import DatabasePlace
 from flwr_registry.storage import (
     BytesContent,
@@ -155,7 +157,8 @@ def _marks_in(storage: StorageBackend, folder: str) -> list[str]:
 
 def _key(folder: str, mark: Mark) -> str:
     """Name a mark after its database and the place, since a copy has the same id."""
-    place = hashlib.sha256(f"{mark.host}\n{mark.database}".encode()).hexdigest()
+    text = f"{mark.host}\n{mark.database}".encode(errors="backslashreplace")
+    place = hashlib.sha256(text).hexdigest()
     return f"{folder}/{mark.id}-{place[:12]}{_JSON}"
 
 
@@ -174,6 +177,10 @@ def _read(storage: StorageBackend, key: str) -> Mark | None:
         data = storage.load(key, max_bytes=_MOST_BYTES)
     except ObjectNotFoundError:
         return None
+    except StorageError as error:
+        if not _is_too_long(storage, key):
+            raise
+        raise _unreadable(storage, key, error) from error
     try:
         said = json.loads(data)
         if said["format"] > _FORMAT:
@@ -181,10 +188,30 @@ def _read(storage: StorageBackend, key: str) -> Mark | None:
                 f"{key} in {storage.url} is of a newer release of flwr-registry "
                 f"(format {said['format']}): upgrade this one"
             )
-        return Mark(str(said["id"]), str(said["database"]), str(said["host"]))
-    except (LookupError, TypeError, ValueError) as error:
-        raise StorageOwnerError(
-            f"{key} in {storage.url}, which says whose the storage is, cannot be read "
-            f"({error}): put it back from a backup, or let 'flwr-registry doctor "
-            "--adopt' write it anew for the registry that it belongs to"
-        ) from error
+        if str(uuid.UUID(said["id"])) != said["id"]:
+            raise ValueError("its id is not written as one is")
+        return Mark(said["id"], str(said["database"]), str(said["host"]))
+    except (
+        AttributeError,
+        LookupError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise _unreadable(storage, key, error) from error
+
+
+def _is_too_long(storage: StorageBackend, key: str) -> bool:
+    """Tell whether an object that cannot be loaded is none that a registry wrote."""
+    with storage.open(key) as file:
+        return file.seek(0, os.SEEK_END) > _MOST_BYTES
+
+
+def _unreadable(
+    storage: StorageBackend, key: str, error: Exception
+) -> StorageOwnerError:
+    return StorageOwnerError(
+        f"{key} in {storage.url}, which says whose the storage is, cannot be read "
+        f"({error}): put it back from a backup, or let 'flwr-registry doctor "
+        "--adopt' write it anew for the registry that it belongs to"
+    )

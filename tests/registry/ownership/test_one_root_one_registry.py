@@ -215,7 +215,25 @@ def test_a_storage_that_cannot_create_has_an_owner_too(tmp_path):
             opened.claim_storage()
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"format": 2, "id": "x"}', "[1]"])
+def odd_mark(id="7f0f2f3c-1c6b-4c57-9d6e-3f3f6f0b5a11", database="a.db"):
+    said = {"format": 1, "id": id, "database": database, "host": "here"}
+    return json.dumps(said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '{"format": 2, "id": "x"}',
+        "[1]",
+        "[" * 60_000,
+        odd_mark(id="../../x"),
+        odd_mark(id=""),
+        odd_mark(database="x" * 70_000),
+    ],
+    ids=lambda text: text[:20],
+)
 def test_a_mark_that_cannot_be_read_lets_nobody_write(registry, add, root, text):
     add(1)
     (root / "registry.json").write_text(text)
@@ -226,6 +244,19 @@ def test_a_mark_that_cannot_be_read_lets_nobody_write(registry, add, root, text)
             opened.register(weights_of(2), model="digits")
         assert "registry.json" in opened.doctor()[0].remedy
         assert opened.load("digits").keys() == {"layer"}
+        assert opened.adopt() == []
+        assert opened.register(weights_of(2), model="digits").version == "1.1.0"
+
+
+def test_a_mark_of_odd_text_is_shut_out_like_any(registry, add, root):
+    add(1)
+    for folder in ("registries", "former_registries"):
+        (root / folder).mkdir(exist_ok=True)
+    (root / "registries/x.json").write_text(odd_mark(database="postgresql:///\ud800"))
+    assert "postgresql" in registry.gc().withheld
+    registry.adopt()
+    with pytest.raises(InvalidStateError, match="former_registries"):
+        registry.delete_unknown(older_than=timedelta(days=1))
 
 
 def test_awaited_verbs_are_refused_alike(registry, add, root, tmp_path):
