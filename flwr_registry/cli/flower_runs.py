@@ -11,6 +11,8 @@ from flwr_registry.registry import ModelRegistry
 __all__ = ["find_flower_runs", "newest_version", "run_name", "versions_of"]
 
 _SHOWN = 5
+# Before a run's name that could be the number of another.
+_BY_NAME = "runs:/"
 
 
 def find_flower_runs(opened: ModelRegistry, text: str) -> list[Run]:
@@ -85,22 +87,33 @@ def newest_version(opened: ModelRegistry, reference: str) -> str:
 def run_name(opened: ModelRegistry, text: str) -> str:
     """Return a run's name as it is, or that of the run with Flower's number.
 
+    After ``runs:/`` it is always a name.
+
     Raises
     ------
     InvalidReferenceError
         When several runs have it, or another run has it as its name.
     """
     if not text.isascii() or not text.isdigit():
-        return text
+        return text.removeprefix(_BY_NAME)
     names = {run.provenance.name for run in opened.runs(flwr_run_id=text)}
-    if names and opened.run_lease(text) is not None:
+    if names and _is_name(opened, text):
         names.add(text)
     if len(names) > 1:
+        choices = sorted(names - {text})
+        choices += [f"{_BY_NAME}{text}"] if text in names else []
         raise InvalidReferenceError(
             f"{text} stands for several runs: give the name of one, "
-            f"{' or '.join(sorted(names))}"
+            f"{' or '.join(choices)}"
         )
     return names.pop() if names else text
+
+
+def _is_name(opened: ModelRegistry, text: str) -> bool:
+    """Tell whether a run has this name; a lease is there before the run is."""
+    if opened.run_lease(text) is not None:
+        return True
+    return any(run.provenance.name == text for run in opened.runs())
 
 
 def _newest(opened: ModelRegistry) -> str:

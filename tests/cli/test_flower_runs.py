@@ -105,3 +105,11 @@ def test_a_run_is_freed_by_its_number(run_command, runs):
     claim(ONE)
     problem = run_command("run", "release", ONE, code=1).stderr
     assert "several runs" in problem
+
+
+def test_a_run_whose_name_is_another_ones_number_can_be_named(run_command, runs):
+    runs.start_run(RunProvenance(ONE, "digits"))
+    problem = run_command("run", "show", ONE, code=1).stderr
+    assert "several runs" in problem and f"trial or runs:/{ONE}" in problem
+    assert f"run {ONE}" in run_command("run", "show", f"runs:/{ONE}").stdout
+    assert "run trial" in run_command("run", "show", "trial").stdout
