@@ -83,6 +83,8 @@ def _shown(what: Any) -> Any:
             what.title = what.title and _shown(what.title)
         case Group():
             return Group(*map(_shown, what.renderables))
+        case _:
+            raise TypeError(f"{type(what).__name__}: what texts it shows is not known")
     return what
 
 

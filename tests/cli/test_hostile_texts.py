@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.align import Align
 
 import flwr_registry.cli
+from flwr_registry.cli.terminal import print_rich
 from flwr_registry.records import (
     Contribution,
     ContributionStatus,
@@ -54,7 +56,6 @@ COMMANDS = [
     ("withdraw", HOSTILE, "--dry-run"),
     (HOSTILE,),
 ]
-AS_JSON = [each for each in COMMANDS if each[0] not in {"gc"}]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_a_hostile_text_is_shown_and_not_obeyed(run_command, command):
     assert is_safe(result.stderr)
 
 
-@pytest.mark.parametrize("command", AS_JSON, ids=lambda words: " ".join(words)[:20])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda words: " ".join(words)[:20])
 def test_json_stays_json(run_command, command):
     result = run_command(*command, "--format", "json", code=None)
     if result.exit_code == 0 or result.stdout:
@@ -156,3 +157,8 @@ def test_commands_print_in_one_way():
                 name = ast.unparse(node.func)
                 assert name not in {"print", "typer.echo", "typer.secho"}, path
                 assert not name.endswith((".console.print", "console().print")), path
+
+
+def test_nothing_is_printed_whose_texts_are_not_looked_at():
+    with pytest.raises(TypeError, match="Align"):
+        print_rich(Align("\x1b[2J"))
