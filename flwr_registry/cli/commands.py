@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -15,7 +14,6 @@ from flwr_registry.cli.application import (
     StoragePlace,
     VersionOrRun,
     app,
-    console,
     database_app,
     errors_reported,
     opened_registry,
@@ -26,14 +24,12 @@ from flwr_registry.cli.application import (
 )
 from flwr_registry.cli.flower_runs import find_flower_runs
 from flwr_registry.cli.lost_database import tell_after
-from flwr_registry.cli.rendering import version_panel, version_table
+from flwr_registry.cli.rendering import print_versions, version_panel
 from flwr_registry.cli.run_commands import show_runs
 from flwr_registry.cli.terminal import json_text
 from flwr_registry.records import ModelVersion, VersionStatus
 from flwr_registry.registry import ModelRegistry, resolve_places, upgrade_database
 
-# Narrower terminals have no room for the time of each version.
-_WIDE = 100
 _PAGE = 10_000
 
 
@@ -65,10 +61,7 @@ def list_versions(
         if output is OutputFormat.JSON:
             print_json(opened, {"versions": [asdict(each) for each in versions]})
             return
-        by_model = sorted(versions, key=lambda version: version.model)
-        for name, group in groupby(by_model, key=lambda version: version.model):
-            wide = console().width >= _WIDE
-            print_rich(version_table(name, list(group), wide=wide))
+        print_versions(sorted(versions, key=lambda version: version.model))
         print_rich(places_line(opened, len(versions)))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flwr_registry.cli.messages import in_flags
+from flwr_registry.cli.terminal import console, print_rich
 from flwr_registry.records import (
     Contribution,
     ModelVersion,
@@ -25,46 +27,65 @@ __all__ = [
     "diff_parts",
     "key_values",
     "number",
+    "print_versions",
     "run_panel",
     "status_of",
     "table_of",
     "version_panel",
-    "version_table",
 ]
 
 _DIGEST_CHARACTERS = 12
+_COLUMN_GAP = 2
+_PANEL_EDGES = 4
 _IMPORTED = " (imported: it ran in another registry)"
 _BAD = {"withdrawn", "damaged"}
 _STYLES = {"active": "bold green", "archived": "dim", "failed": "red"}
 
 
-def version_table(model: str, versions: Sequence[ModelVersion], *, wide: bool) -> Table:
-    """Show versions of a model, a line each.
+def print_versions(versions: Iterable[ModelVersion]) -> None:
+    """Print versions, a line each; neighbours of one model share a table."""
+    for _, group in groupby(versions, key=lambda version: version.model):
+        print_rich(_version_table(list(group), console().width))
 
-    Parameters
-    ----------
-    wide : bool
-        There is room for the time of each version.
-    """
-    table = table_of("version", "status", "parent", "#round", "#nodes", "#loss")
-    _add_columns(table, "#accuracy", "#size", "digest")
-    if wide:
-        _add_columns(table, "created (UTC)")
-    table.title, table.title_justify, table.title_style = model, "left", "bold"
-    for version in versions:
-        cells = (
-            Text(version.version, "bold"),
-            status_of(version),
-            version.parent_version or "",
-            number(version.server_round),
-            number(version.num_clients),
-            number(version.val_loss),
-            number(version.val_accuracy),
-            decimal(version.file_size_bytes),
-            version.checksum[:_DIGEST_CHARACTERS],
-            f"{version.created_at:%Y-%m-%d %H:%M}",
-        )
-        add_row(table, *cells[: len(table.columns)])
+
+_VERSION_CELLS: dict[str, Callable[[ModelVersion], str | Text]] = {
+    "version": lambda each: Text(each.version, "bold"),
+    "status": lambda each: status_of(each),
+    "parent": lambda each: each.parent_version or "",
+    "#round": lambda each: number(each.server_round),
+    "#nodes": lambda each: number(each.num_clients),
+    "#loss": lambda each: number(each.val_loss),
+    "#accuracy": lambda each: number(each.val_accuracy),
+    "#size": lambda each: decimal(each.file_size_bytes),
+    "digest": lambda each: each.checksum[:_DIGEST_CHARACTERS],
+    "created (UTC)": lambda each: f"{each.created_at:%Y-%m-%d %H:%M}",
+}
+# What a narrow terminal has no room for, the first of these first.
+_DISPENSABLE = ["created (UTC)", "#size", "#nodes", "parent", "#round"]
+
+
+def _version_table(versions: Sequence[ModelVersion], width: int) -> Table:
+    """Show versions of one model, with as many columns as there is room for."""
+    columns = {
+        name: [cell_of(each) for each in versions]
+        for name, cell_of in _VERSION_CELLS.items()
+    }
+    widths = {
+        name: _COLUMN_GAP + max(len(text) for text in (name.removeprefix("#"), *cells))
+        for name, cells in columns.items()
+    }
+    for name in _DISPENSABLE:
+        if sum(widths[each] for each in columns) - _COLUMN_GAP > width:
+            del columns[name]
+    table = table_of(*columns)
+    table.title, table.title_justify = versions[0].model, "left"
+    table.title_style = "bold"
+    for column, name in zip(table.columns, columns, strict=True):
+        if name != "status":
+            # What one copies is never cut; a status has words, which wrap.
+            column.no_wrap, column.min_width = True, widths[name] - _COLUMN_GAP
+    for cells in zip(*columns.values(), strict=True):
+        add_row(table, *cells)
     return table
 
 
@@ -83,7 +104,7 @@ def version_panel(
     return Panel.fit(Group(*_spaced(parts)), title=title, title_align="left")
 
 
-def run_panel(run: Run, versions: Sequence[ModelVersion], *, wide: bool) -> Panel:
+def run_panel(run: Run, versions: Sequence[ModelVersion]) -> Panel:
     """Show where a run comes from, and the versions that it made."""
     model = run.provenance.model
     facts: dict[str, str | Text] = {
@@ -94,7 +115,7 @@ def run_panel(run: Run, versions: Sequence[ModelVersion], *, wide: bool) -> Pane
     }
     made: RenderableType = Text("it made no version", style="yellow")
     if versions:
-        made = version_table(model, versions, wide=wide)
+        made = _version_table(versions, console().width - _PANEL_EDGES)
     title = Text(f"run {run.provenance.name}", style="bold")
     parts = _spaced([key_values(facts), made])
     return Panel.fit(Group(*parts), title=title, title_align="left")
@@ -242,7 +263,9 @@ def status_of(version: ModelVersion) -> Text:
 
 def table_of(*columns: str) -> Table:
     """Make a table without lines; columns marked by ``#`` stand on the right."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(
+        box=None, pad_edge=False, padding=(0, _COLUMN_GAP, 0, 0), header_style="dim"
+    )
     _add_columns(table, *columns)
     return table
 

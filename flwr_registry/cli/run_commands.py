@@ -18,7 +18,6 @@ from flwr_registry.cli.application import (
     Yes,
     app,
     confirmed,
-    console,
     opened_registry,
     print_json,
     print_rich,
@@ -35,9 +34,6 @@ __all__ = ["run_app", "show_runs"]
 RunName = Annotated[
     str, typer.Argument(metavar="NAME", help="Its name, or the number of `flwr run`.")
 ]
-
-# Narrower terminals have no room for the time of each version.
-_WIDE = 100
 
 run_app = typer.Typer(no_args_is_help=True, help="Look at runs, and free them.")
 app.add_typer(run_app, name="run")
@@ -106,7 +102,7 @@ def show_runs(opened: ModelRegistry, runs: list[Run], output: OutputFormat) -> N
         return
     for run in runs:
         made = [each for each in versions if each.run_id == run.id]
-        print_rich(run_panel(run, made, wide=console().width >= _WIDE))
+        print_rich(run_panel(run, made))
 
 
 @run_app.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -14,17 +13,13 @@ from flwr_registry.cli.application import (
     RegistryPlace,
     StoragePlace,
     app,
-    console,
     opened_registry,
     places_line,
     print_json,
     print_rich,
     tell,
 )
-from flwr_registry.cli.rendering import version_table
-
-# Narrower terminals have no room for the time of each version.
-_WIDE = 100
+from flwr_registry.cli.rendering import print_versions
 
 
 @app.command()
@@ -65,10 +60,7 @@ def search(
         if output is OutputFormat.JSON:
             print_json(opened, asdict(page))
             return
-        # Neighbours of one model share a table, so that the order stays.
-        for name, group in groupby(page.versions, key=lambda version: version.model):
-            wide = console().width >= _WIDE
-            print_rich(version_table(name, list(group), wide=wide))
+        print_versions(page.versions)
         print_rich(places_line(opened, len(page.versions)))
         if page.next_page_token is not None:
             tell(f"more with --page-token {page.next_page_token}")

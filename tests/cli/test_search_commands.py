@@ -6,7 +6,8 @@ import warnings
 import numpy as np
 import pytest
 
-from flwr_registry.records import VersionMetadata
+from flwr_registry.cli import terminal
+from flwr_registry.records import RoundFacts, RunProvenance, VersionMetadata
 from flwr_registry.registry import ModelRegistry
 
 with warnings.catch_warnings():
@@ -86,3 +87,29 @@ def test_an_error_shows_the_place_on_stderr(search):
         "  ^^^^^^^^^^^^^^^ (position 1)",
     ]
     assert search("--limit", "0").exit_code == 1
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_what_one_copies_is_whole_in_a_narrow_terminal(monkeypatch, tmp_path, width):
+    monkeypatch.setattr(terminal, "_PIPE_WIDTH", width)
+    with ModelRegistry(tmp_path / "registry.db") as registry:
+        run = registry.start_run(RunProvenance("trial", "digits"))
+        for number in range(3):
+            registry.register(
+                {"layer": np.full(5000, number, np.float32)},
+                model="digits",
+                version=f"112.110.{number}",
+                run=run,
+                facts=RoundFacts(number + 1, {"loss": 0.1234, "accuracy": 0.9876}),
+            )
+        last = registry.promote("digits:112.110.2")
+    for words in (
+        ["list", "digits"],
+        ["search", "round > 0"],
+        ["run", "show", "trial"],
+    ):
+        place = str(tmp_path / "registry.db")
+        shown = CliRunner().invoke(app, [*words, "--registry", place]).stdout
+        for whole in (last.version, last.checksum[:12], "0.9876", "production"):
+            assert whole in shown, shown
+        assert "…" not in shown
