@@ -91,6 +91,8 @@ stop_superlink() {
     done
     kill "$superlink" 2>/dev/null || true
     wait "$superlink" 2>/dev/null || true
+    # It names a SuperLink that is gone: without it `flwr run` starts one.
+    rm -f "$FLWR_HOME/config.toml"
 }
 
 # `flwr run --stream` exits 0 even when the run failed.
@@ -122,7 +124,11 @@ say "flwr-registry lineage $model@latest"
 flwr-registry lineage "$model@latest"
 # What the shell needs that wants to ask more, for whoever reads the line below.
 activate=$FLWR_HOME/activate
-printf 'export FLWR_HOME=%q\nexport PATH=%q:$PATH\n' "$FLWR_HOME" "$venv/bin" >"$activate"
+{
+    printf 'export FLWR_HOME=%q\nexport PATH=%q:$PATH\n' "$FLWR_HOME" "$venv/bin"
+    # The environment is complete, and the SuperLink that `flwr run` starts would look for it elsewhere.
+    printf 'export FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1\n'
+} >"$activate"
 # The path as the README gives it, where it is right.
 case $activate in
     "$PWD"/*) activate=${activate#"$PWD"/} ;;

@@ -4,11 +4,11 @@ The quickstart is run with the README that begins with it, see test_readme.
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -114,11 +114,20 @@ def test_the_output_ends_with_the_versions_and_their_line(finished, versions):
 
 
 def test_no_superlink_is_left(finished):
-    folder, _ = finished
-    config = tomllib.loads((folder / ".flwr" / "config.toml").read_text())
-    host, port = config["superlink"]["example"]["address"].split(":")
+    _, output = finished
+    (port,) = re.findall(
+        r"^Using SuperLink: example \(127\.0\.0\.1:(\d+)\)", output, re.M
+    )
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection((host, int(port)), timeout=5)
+        socket.create_connection(("127.0.0.1", int(port)), timeout=5)
+
+
+def test_the_shell_that_one_goes_on_in_starts_a_superlink_itself(finished):
+    """One's own `flwr run` finds no address of a SuperLink that has ended."""
+    folder, _ = finished
+    assert not (folder / ".flwr" / "config.toml").exists()
+    said = (folder / ".flwr" / "activate").read_text()
+    assert "export FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1" in said
 
 
 def test_a_federation_that_fails_fails_the_script(copied_examples, tmp_path):
