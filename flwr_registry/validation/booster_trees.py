@@ -325,6 +325,10 @@ def _category_errors(tree: Mapping[str, Any], left: NDArray[np.int64]) -> Iterat
     if ((begins < 0) | (sizes < 1) | (ends > len(categories))).any():
         yield "categories_segments and categories_sizes lie outside of categories"
         return
+    if sizes.sum() > len(categories):
+        # Each node has its own: shared ones would be gone through once a node.
+        yield "categories_sizes sum to more than there are in categories"
+        return
     if ((categories < 0) | (categories >= _MAX_CATEGORY)).any():
         yield f"categories has values outside of [0, {_MAX_CATEGORY})"
         return

@@ -6,6 +6,7 @@ could take it for something else (https://ubjson.org/type-reference).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 __all__ = ["read_ubjson", "unique_keys"]
 
 _DEEPEST = 64
+_SHOWN = 40
 _NUMBERS = {
     marker: np.dtype(text)
     for marker, text in {
@@ -54,9 +56,8 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} is there twice")
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {twice[:_SHOWN]!r} is there twice")
     return found
 
 

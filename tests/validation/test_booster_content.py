@@ -207,6 +207,23 @@ def test_what_two_readers_could_read_in_two_ways_is_refused(content):
     assert "cannot be read" in found
 
 
+@pytest.mark.timeout(20)
+def test_a_key_that_is_there_twice_is_found_in_one_pass():
+    pairs = ",".join(f'"k{number}":0' for number in range(50_000))
+    (found,) = errors(f'{{{pairs},"k49999":1}}'.encode())
+    assert "the key 'k49999' is there twice" in found
+
+
+def test_nodes_that_share_their_categories_are_refused():
+    model = as_json("categories")
+    tree = model["learner"]["gradient_booster"]["model"]["trees"][0]
+    assert len(tree["categories_nodes"]) > 1
+    for name, value in (("segments", 0), ("sizes", len(tree["categories"]))):
+        tree[f"categories_{name}"] = [value for _ in tree["categories_nodes"]]
+    (found,) = errors(model)
+    assert "sum to more than there are" in found
+
+
 def test_after_a_model_of_xgboost_comes_another():
     before = weights_of(as_json())
     assert errors(b"lightgbm") == []
