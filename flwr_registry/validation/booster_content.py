@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from flwr_registry.validation.booster_categories import category_errors
 from flwr_registry.validation.booster_trees import (
     count_in,
+    highest_feature,
     integers,
     leaf_size,
     missing_parts,
@@ -35,6 +36,10 @@ _SPACES = b" \t\r\n"
 _UNICODE_ESCAPE = re.compile(r"(\\\\)|\\u")
 # A model of trees has one of each class from its first iteration on.
 _MAX_GROUPS_WITHOUT_TREES = 1000
+# Whoever predicts makes room for each feature, used or not.
+_MAX_NAMELESS_FEATURES = 2**26
+_FEATURES_OF_ANY_MODEL = 100_000
+_FEATURES_PER_INDEX = 16
 
 
 def is_booster(weights: Weights) -> bool:
@@ -131,6 +136,8 @@ def _model_errors(model: Mapping[str, Any]) -> Iterator[str]:
     if "weights" in described:
         yield from _linear_errors(described, num_feature, groups)
     if "trees" in described:
+        if not _list(learner, "feature_names") and not _list(learner, "feature_types"):
+            yield from _width_errors(_list(described, "trees"), num_feature)
         yield from _forest_errors(described, num_feature, groups)
         if "weight_drop" in booster:
             drops = numbers(booster["weight_drop"], "weight_drop")
@@ -216,6 +223,16 @@ def _forest_errors(
         yield f"size_leaf_vector is {sorted(sizes)}, and there are {groups} targets"
     if groups > max(_MAX_GROUPS_WITHOUT_TREES, len(trees), *sizes):
         yield f"it has {groups} classes, and {len(trees)} trees"
+
+
+def _width_errors(trees: Sequence[Any], num_feature: int | None) -> Iterator[str]:
+    """Find a number of features that nothing in the file lets expect."""
+    if num_feature is None or num_feature <= _FEATURES_OF_ANY_MODEL:
+        return
+    used = (highest_feature(tree) for tree in trees if isinstance(tree, dict))
+    expected = max(_FEATURES_OF_ANY_MODEL, _FEATURES_PER_INDEX * max(used, default=0))
+    if num_feature > min(expected, _MAX_NAMELESS_FEATURES):
+        yield f"it has {num_feature} features, which no name and no split lets expect"
 
 
 def _count_errors(

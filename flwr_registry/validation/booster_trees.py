@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "count_in",
+    "highest_feature",
     "integers",
     "leaf_size",
     "missing_parts",
@@ -183,6 +184,21 @@ def _size_errors(
         found = len(tree.get(name, ()))
         if found != count:
             yield f"{name} has {found} values, expected {count}"
+
+
+def highest_feature(tree: Mapping[str, Any]) -> int:
+    """Return the highest feature that a tree splits by; 0 where its arrays differ.
+
+    Raises
+    ------
+    ValueError
+        For a part that is of another kind.
+    """
+    left = integers(tree.get("left_children", ()), "left_children")
+    indices = integers(tree.get("split_indices", ()), "split_indices")
+    if len(left) != len(indices):
+        return 0
+    return int(indices[left != _NO_NODE].max(initial=0))
 
 
 def leaf_size(parameters: Mapping[str, Any]) -> int:

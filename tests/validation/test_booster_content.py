@@ -207,6 +207,28 @@ def test_what_two_readers_could_read_in_two_ways_is_refused(content):
     assert "cannot be read" in found
 
 
+@pytest.mark.parametrize(
+    ("names", "used", "count", "sound"),
+    [
+        (0, 0, 300_000_000, False),
+        (0, 0, 100_000, True),
+        (0, 0, 100_001, False),
+        (0, 70_000, 1_000_000, True),
+        (200_000, 0, 200_000, True),
+    ],
+)
+def test_features_are_no_more_than_names_and_splits_let_expect(
+    names, used, count, sound
+):
+    model = as_json()
+    learner = model["learner"]
+    learner["learner_model_param"]["num_feature"] = str(count)
+    learner["feature_names"] = ["f"] * names
+    learner["gradient_booster"]["model"]["trees"][1]["split_indices"][0] = used
+    found = errors(model)
+    assert found == [] if sound else "no name and no split" in found[0]
+
+
 @pytest.mark.timeout(20)
 def test_a_key_that_is_there_twice_is_found_in_one_pass():
     pairs = ",".join(f'"k{number}":0' for number in range(50_000))
