@@ -125,17 +125,15 @@ class VersionFollower:
 
     def refresh(self) -> None:
         """Ask the registry once, and load what it names if that is another version."""
+        found: ModelVersion | RegistryError
         try:
-            wanted = self._registry.get(self._reference)
-        except ModelNotFoundError as error:
-            # Nothing is in production: what was there before must not be served either.
-            self._let_go(str(error))
-            return
+            found = self._registry.get(self._reference)
         except RegistryError as error:
-            self._note(f"the registry cannot be asked: {error}")
-            return
-        if self.current is not None and self.current.version.id == wanted.id:
-            self._keep(wanted)
+            found = error
+        with self._thread.own_turn() as is_own:
+            # What hung and was replaced may learn now what was true long ago.
+            wanted = self._changed(found) if is_own else None
+        if wanted is None:
             return
         # Its successor may take long, or never come.
         self._drop_unfit(only_withdrawn=True)
@@ -145,10 +143,24 @@ class VersionFollower:
         else:
             self._swap(wanted)
 
+    def _changed(self, found: ModelVersion | RegistryError) -> ModelVersion | None:
+        """Return the version to load; None when it is there, or there is none."""
+        if isinstance(found, ModelNotFoundError):
+            # Nothing is in production: what was there before must not be served either.
+            self._let_go(str(found))
+        elif isinstance(found, RegistryError):
+            self._note(f"the registry cannot be asked: {found}")
+        elif self.current is not None and self.current.version.id == found.id:
+            self._keep(found)
+        else:
+            return found
+        return None
+
     def _take_turn(self) -> None:
         try:
             self.refresh()
-            self._on_poll()
+            if self._is_own():
+                self._on_poll()
         except Exception as error:
             _LOGGER.exception("registry: following %s failed", self._reference)
             self._note(f"following failed: {type(error).__name__}")
@@ -171,9 +183,12 @@ class VersionFollower:
             self._note(self._tell())
 
     def _swap(self, wanted: ModelVersion) -> None:
-        self._retries.note_beginning(wanted.id)
-        self._loading = wanted
-        self._failure = ""
+        with self._thread.own_turn() as is_own:
+            if not is_own:
+                return
+            self._retries.note_beginning(wanted.id)
+            self._loading = wanted
+            self._failure = ""
         try:
             loaded = self._loaded(wanted)
         except Exception as error:
@@ -183,7 +198,7 @@ class VersionFollower:
                     self._loading = None
                     self._retries.note_failure(wanted.id)
                     self._note_failure(wanted, str(error))
-                    self._drop_unfit()
+            self._drop_unfit()
             return
         with self._thread.own_turn() as is_own:
             if is_own:
@@ -203,8 +218,12 @@ class VersionFollower:
         """Show life while a version is tried; whether its trial is still waited for."""
         self._thread.show_life()
         self._drop_unfit(only_withdrawn=True)
+        return self._is_own() and not self._thread.is_ending
+
+    def _is_own(self) -> bool:
+        """Whether this thread was not replaced by another."""
         with self._thread.own_turn() as is_own:
-            return is_own and not self._thread.is_ending
+            return is_own
 
     def _take(self, wanted: ModelVersion, loaded: Predictor) -> None:
         self._retries.forget()
@@ -249,8 +268,11 @@ class VersionFollower:
             if found.withdrawn or not only_withdrawn:
                 refuse_unfit(found)
         except (ModelNotFoundError, PredictionError) as error:
-            self._let_go_for = str(error)
-            self._let_go(self._why_not())
+            with self._thread.own_turn() as is_own:
+                # Its successor may have come meanwhile.
+                if is_own and self.current is current:
+                    self._let_go_for = str(error)
+                    self._let_go(self._why_not())
         except RegistryError:
             # It goes on serving; `refresh` tells of a registry that cannot be asked.
             return
@@ -264,6 +286,8 @@ class VersionFollower:
         self._note(problem)
 
     def _note(self, problem: str) -> None:
-        if problem and problem != self._problem:
-            _LOGGER.warning("registry: %s", problem)
-        self._problem = problem
+        with self._thread.own_turn() as is_own:
+            if is_own and problem and problem != self._problem:
+                _LOGGER.warning("registry: %s", problem)
+            if is_own:
+                self._problem = problem

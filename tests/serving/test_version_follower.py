@@ -2,12 +2,13 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from flwr_registry import Predictor
-from flwr_registry.errors import PredictionError
+from flwr_registry.errors import NoProductionModelError, PredictionError
 from flwr_registry.records import Contribution, RoundFacts, RunProvenance
 from flwr_registry.serving.served_model import ServedModel
 from flwr_registry.serving.server_options import ServerOptions
@@ -261,6 +262,78 @@ def test_a_load_that_hangs_keeps_no_withdrawn_version(registry, add):
     follower.stop()
     assert version_of(follower) == "1.2.0"
     assert loads.count("digits:1.1.0") == 1
+
+
+class HangingOnce:
+    """A registry whose one answer, of long ago, comes late."""
+
+    def __init__(self, registry, reference, answer):
+        self._registry, self._reference, self._answer = registry, reference, answer
+        self.is_armed = False
+        self.released = threading.Event()
+        self.thread = None
+
+    def get(self, reference):
+        if not self.is_armed or reference != self._reference:
+            return self._registry.get(reference)
+        self.is_armed, self.thread = False, threading.current_thread()
+        self.released.wait(30)
+        return self._answer()
+
+
+def nothing_in_production():
+    raise NoProductionModelError("no model is in production")
+
+
+def withdrawn(registry):
+    return replace(registry.get("digits:1.0.0"), withdrawn=True)
+
+
+@pytest.mark.parametrize("answer", [nothing_in_production, lambda: 1 / 0])
+def test_what_a_replaced_thread_learns_late_has_no_effect(
+    registry, add, caplog, answer
+):
+    registry.promote(add(1).reference)
+    asked = HangingOnce(registry, "digits@production", answer)
+    loads = []
+
+    def load(reference):
+        loads.append(reference)
+        return Predictor(reference, registry=registry)
+
+    follower = VersionFollower(
+        asked, "digits@production", load, poll_seconds=0.01, stall_seconds=0.5
+    )
+    follower.load_first()
+    follower.start()
+    asked.is_armed = True
+    eventually(lambda: asked.thread and follower._thread._thread is not asked.thread)
+    eventually(lambda: follower.problem == "")
+    asked.released.set()
+    asked.thread.join(20)
+    follower.stop()
+    # Had it been let go of, the other thread would have loaded it again.
+    assert loads == ["digits:1.0.0"]
+    assert "following failed" not in caplog.text
+
+
+def test_what_is_found_withdrawn_late_lets_no_successor_go(registry, add):
+    add(1), add(2)
+    registry.promote("digits:1.0.0")
+    asked = HangingOnce(registry, "digits:1.0.0", lambda: withdrawn(registry))
+    follower = VersionFollower(
+        asked, "digits@production", lambda each: Predictor(each, registry=registry)
+    )
+    follower.load_first()
+    asked.is_armed = True
+    late = threading.Thread(target=follower._drop_unfit)
+    late.start()
+    eventually(lambda: asked.thread)
+    registry.promote("digits:1.1.0")
+    follower.refresh()
+    asked.released.set()
+    late.join(20)
+    assert (version_of(follower), follower.problem) == ("1.1.0", "")
 
 
 def test_a_registry_that_goes_away_while_a_version_is_tried_ends_no_service(
