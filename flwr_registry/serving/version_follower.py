@@ -93,6 +93,14 @@ class VersionFollower:
             stall_seconds=stall_seconds,
             on_loss=self._note_loss,
         )
+        # Loading takes long, and may hang.
+        self._withdrawals = WatchedThread(
+            self._heed_withdrawal,
+            name="flwr-registry-withdrawals",
+            pause_seconds=poll_seconds,
+            stall_seconds=stall_seconds,
+            on_loss=lambda *_: None,
+        )
 
     @property
     def problem(self) -> str:
@@ -118,9 +126,11 @@ class VersionFollower:
     def start(self) -> None:
         """Follow in a thread of its own, which is replaced if it ends or hangs."""
         self._thread.start()
+        self._withdrawals.start()
 
     def stop(self) -> None:
         """End following; returns when a load under way has ended, or hangs."""
+        self._withdrawals.stop(_LONGEST_STOP_SECONDS)
         self._thread.stop(_LONGEST_STOP_SECONDS)
 
     def refresh(self) -> None:
@@ -164,6 +174,11 @@ class VersionFollower:
         except Exception as error:
             _LOGGER.exception("registry: following %s failed", self._reference)
             self._note(f"following failed: {type(error).__name__}")
+
+    def _heed_withdrawal(self) -> None:
+        """Let go of what is withdrawn also while its successor is tried and loaded."""
+        if self._loading is not None:
+            self._drop_unfit(only_withdrawn=True)
 
     def _note_loss(self, trouble: str, thread: threading.Thread) -> None:
         """Note why the thread is replaced; what it was loading is let be for now."""
@@ -217,7 +232,6 @@ class VersionFollower:
     def _is_waiting(self) -> bool:
         """Show life while a version is tried; whether its trial is still waited for."""
         self._thread.show_life()
-        self._drop_unfit(only_withdrawn=True)
         return self._is_own() and not self._thread.is_ending
 
     def _is_own(self) -> bool:

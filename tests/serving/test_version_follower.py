@@ -264,6 +264,29 @@ def test_a_load_that_hangs_keeps_no_withdrawn_version(registry, add):
     assert loads.count("digits:1.1.0") == 1
 
 
+def test_what_is_withdrawn_while_its_successor_loads_is_let_go_of(registry, add):
+    loading, released = threading.Event(), threading.Event()
+
+    def load(reference):
+        if reference == "digits:1.1.0":
+            loading.set()
+            released.wait(30)
+        return Predictor(reference, registry=registry)
+
+    follower = VersionFollower(registry, "digits@production", load, poll_seconds=0.01)
+    withdrawable(registry, add)
+    follower.load_first()
+    follower.start()
+    registry.promote(add(2).reference)
+    assert loading.wait(20)
+    registry.withdraw("a", reason="consent")
+    eventually(lambda: follower.current is None)
+    assert "withdrawn" in follower.problem
+    released.set()
+    eventually(lambda: (version_of(follower), follower.problem) == ("1.1.0", ""))
+    follower.stop()
+
+
 class HangingOnce:
     """A registry whose one answer, of long ago, comes late."""
 
