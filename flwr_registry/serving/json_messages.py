@@ -48,17 +48,25 @@ class MessageLimits:
     max_answer_bytes: int = 64 * 1024 * 1024
 
     def check_rows(self, inputs: NamedArrays) -> None:
-        """Refuse more examples than are taken.
+        """Refuse more examples than are taken, and long axes that no value fills.
 
         Raises
         ------
         TooLongError
             Naming the bound.
         """
-        if any(each.ndim and len(each) > self.max_rows for each in inputs.values()):
-            raise TooLongError(
-                f"a request has at most {self.max_rows} examples: send several requests"
-            )
+        for each in inputs.values():
+            if any(length > self.max_rows for length in each.shape[:1]):
+                raise TooLongError(
+                    f"a request has at most {self.max_rows} examples: send several "
+                    "requests"
+                )
+            # No byte of the request pays for them; what a model makes of them has some.
+            if not each.size and any(length > self.max_rows for length in each.shape):
+                raise TooLongError(
+                    f"an input without values has at most length {self.max_rows} along "
+                    "each axis"
+                )
 
     def check_arrays(self, outputs: NamedArrays) -> None:
         """Refuse outputs that no answer can hold, before any of it is written.

@@ -37,17 +37,22 @@ def error_of(answer):
     return answer.status_code, answer.json()["error"]
 
 
+def without_values(shape):
+    return {"inputs": [{**REQUEST["inputs"][0], "shape": shape, "data": []}]}
+
+
 def test_what_one_request_may_ask_for_is_bounded(asked):
     client = asked(max_values=100, max_rows=5, max_answer_bytes=400)
     status, error = error_of(client.post("/invocations", json={"inputs": [ROWS] * 30}))
     assert (status, "at most 100 values" in error) == (413, True)
-    for body, path in (
-        ({"inputs": [{**REQUEST["inputs"][0], "shape": [6, 0], "data": []}]}, INFER),
-        ({"inputs": ROWS * 3}, "/invocations"),
+    for body, path, bound in (
+        (without_values([6, 0]), INFER, "at most 5 examples"),
+        ({"inputs": ROWS * 3}, "/invocations", "at most 5 examples"),
+        (without_values([1, 60_000_000, 0]), INFER, "at most length 5"),
+        (without_values([0, 6]), INFER, "at most length 5"),
     ):
         status, error = error_of(client.post(path, json=body))
-        assert status in (400, 413), error
-    assert "at most 5 examples" in error
+        assert (status, bound in error) == (413, True), error
     assert client.post(INFER, json=REQUEST).status_code == 200
 
 
