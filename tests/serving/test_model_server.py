@@ -307,15 +307,19 @@ def test_under_load_no_request_fails_and_no_answer_is_mixed(registry, add, serve
         seen = []
         limits = httpx.Limits(max_connections=100)
         async with httpx.AsyncClient(
-            base_url=address, limits=limits, timeout=30
+            base_url=address, limits=limits, timeout=120
         ) as client:
             asking = [asyncio.create_task(ask(client, seen)) for _ in range(100)]
-            await asyncio.sleep(3)
+            # However long that takes where other programs want the machine too.
+            while len(seen) < 300 or set(seen) != set(values):
+                await asyncio.sleep(0.1)
+                if any(each.done() for each in asking):
+                    break
             ended.set()
             await asyncio.gather(*asking)
         return seen
 
-    with serve(max_queued=1000) as (address, _):
+    with serve(max_queued=1000, timeout_seconds=120) as (address, _):
         governing = threading.Thread(target=govern)
         governing.start()
         try:
@@ -324,7 +328,6 @@ def test_under_load_no_request_fails_and_no_answer_is_mixed(registry, add, serve
             ended.set()
             governing.join()
     assert set(seen) == set(values)
-    assert len(seen) > 200
 
 
 def slow_predictor(registry, seconds):
