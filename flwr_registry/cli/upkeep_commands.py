@@ -170,7 +170,7 @@ def doctor(
                 print_rich(_NEXT)
             raise
         with opened:
-            restored = _restored(opened, actor, adopt=adopt) if rebuild else []
+            restored, adopted = _restored(opened, actor, rebuild, adopt)
             findings = opened.doctor(deep=deep)
             if output is OutputFormat.JSON:
                 said = {"findings": [asdict(each) for each in findings]}
@@ -179,8 +179,9 @@ def doctor(
                 if rebuild:
                     print_rich(f"{counted(len(restored), 'version')} came back")
                 if adopt:
-                    place = f"{opened.storage.url} is the storage of {opened.url} now"
-                    print_rich(Text(place))
+                    now = f"the storage of {opened.url} now"
+                    whose = now if adopted else "this registry's already"
+                    print_rich(Text(f"{opened.storage.url} is {whose}"))
                 _tell_findings(findings)
                 if not opened.list(limit=1):
                     print_rich(_NEXT)
@@ -204,8 +205,15 @@ def _tell_other_schema(
         _tell_findings([finding])
 
 
-def _restored(opened: ModelRegistry, actor: str | None, *, adopt: bool) -> list[str]:
-    return opened.adopt(actor=actor) if adopt else opened.rebuild()
+def _restored(
+    opened: ModelRegistry, actor: str | None, rebuild: bool, adopt: bool
+) -> tuple[list[str], bool]:
+    """Return what came back, and whether the storage was taken over."""
+    if not adopt:
+        return opened.rebuild() if rebuild else [], False
+    before = opened.audit(action="adopt", limit=1)
+    restored = opened.adopt(actor=actor)
+    return restored, opened.audit(action="adopt", limit=1) != before
 
 
 def _tell_findings(findings: list[Finding]) -> None:

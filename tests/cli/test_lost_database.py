@@ -142,6 +142,8 @@ def test_another_registry_s_storage_is_adopted_when_that_is_said(run_command, lo
     assert "1 version came back" in shown
     assert f"{lost} is the storage of sqlite:///{lost}/registry.db now" in shown
     assert "digits:1.0.0 is sound" in run_command("verify", "digits:1.0.0").stdout
+    shown = run_command("doctor", "--adopt", code=None).stdout
+    assert f"{lost} is this registry's already" in shown
 
 
 def test_gc_says_why_it_removes_nothing(run_command, tmp_path):

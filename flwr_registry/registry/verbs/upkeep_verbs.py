@@ -212,7 +212,8 @@ class UpkeepVerbs(BlockingRegistry):
 
         Rows are written from the checkpoints first, as `rebuild` does. The database
         that had the storage can write nothing there once it is opened again; one that
-        is open writes on, and can delete nothing.
+        is open writes on, and can delete nothing. A storage that is this registry's
+        alone already stays so.
 
         Parameters
         ----------

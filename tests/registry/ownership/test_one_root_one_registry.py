@@ -153,10 +153,10 @@ def test_adopting_brings_back_what_is_told_and_shuts_the_other_out(
     add(1)
     with_a_past(other, tmp_path)
     assert other.adopt(actor="ann") == []
-    assert other.adopt() == []
     other.register(weights_of(2), model="digits")
     assert owner_of(root)["database"] == other.url
-    assert [each.actor for each in other.audit(action="adopt")][1] == "ann"
+    (entry,) = other.audit(action="adopt")
+    assert entry.actor == "ann"
     assert not other.verify_audit().problems
     # Opened before, it finds out where it could do harm; opened now, at once.
     with pytest.raises(StorageOwnerError, match=REFUSED):
@@ -167,6 +167,18 @@ def test_adopting_brings_back_what_is_told_and_shuts_the_other_out(
     ):
         opened.register(weights_of(3), model="digits")
     assert len(list(root.glob("models/digits/*/*"))) == 2
+
+
+def test_adopting_what_is_one_s_own_founds_nothing_anew(registry, other, add, root):
+    add(1)
+    before = owner_of(root)
+    assert registry.adopt() == []
+    assert owner_of(root) == before
+    assert registry.audit(action="adopt") == []
+    # As long as another writes there too, it is not this one's alone.
+    other.register(weights_of(2), model="digits", version="2.0.0")
+    registry.adopt()
+    assert owner_of(root)["id"] != before["id"]
 
 
 def test_one_of_two_that_race_has_the_root(tmp_path, root):
