@@ -101,8 +101,9 @@ def _remedy(needed: NeededKeys, *, has_versions: bool) -> str:
             "restore it from a backup"
         )
     return (
-        "if no other registry or backup needs them: flwr-registry delete-unknown "
-        "--older-than 7d, which shows them and asks"
+        "if a database was lost, restore it from a backup, or register them anew "
+        "(flwr-registry register FILE --model NAME); only if nobody needs them: "
+        "flwr-registry delete-unknown --older-than 7d, which shows them and asks"
     )
 
 

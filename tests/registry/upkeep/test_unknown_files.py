@@ -117,7 +117,10 @@ def test_doctor_counts_and_names_them(two):
     )
     assert "models/cats/1.0.0/a.bin, " in finding.problem
     assert finding.problem.endswith(", ...")
-    assert "delete-unknown --older-than" in finding.remedy
+    remedy, _, last = finding.remedy.partition("; only if nobody needs them: ")
+    assert remedy.startswith("if a database was lost, restore it")
+    assert "flwr-registry register FILE --model NAME" in remedy
+    assert last.startswith("flwr-registry delete-unknown --older-than")
 
 
 def test_old_unknown_files_go_when_asked_for(two):
