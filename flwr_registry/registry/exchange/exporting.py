@@ -62,7 +62,7 @@ def export(
     kind, path = ExportFormat(to), Path(os.path.abspath(path))
     wanted = parse_reference(reference)
     found, parent = yield from read(partial(_described, reference=wanted))
-    check_free(path, overwrite=overwrite)
+    check_free(path, overwrite=overwrite, folder=kind is ExportFormat.HUGGINGFACE)
     yield from byte_work(partial(_write, storage, found, parent, path, kind))
     return path
 
@@ -154,8 +154,6 @@ def _write_torch(path: Path, weights: Weights) -> None:
 
 def _write_folder(storage: StorageBackend, found: DescribedVersion, path: Path) -> None:
     """Write weights, configuration and card; other files in the folder stay."""
-    if path.exists() and not path.is_dir():
-        raise ExportError(f"{path} is no folder: choose another place")
     config = json.dumps(to_json(config_of(found)), indent=2)
     with whole_folder(path) as folder:
         with (folder / "model.safetensors").open("xb") as file:

@@ -95,7 +95,7 @@ def _refuse_unfit(version: ModelVersion) -> None:
 def _write(
     storage: StorageBackend, found: DescribedVersion, path: Path, overwrite: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    check_free(path, overwrite=path.is_dir())
+    check_free(path, overwrite=True, folder=True)
     try:
         contents = _contents(storage, found)
         digests = {_WEIGHTS: found.version.checksum}

@@ -15,14 +15,22 @@ from flwr_registry.file_modes import let_read, make_folder
 __all__ = ["check_free", "whole_file", "whole_folder"]
 
 
-def check_free(path: Path, *, overwrite: bool) -> None:
+def check_free(path: Path, *, overwrite: bool, folder: bool = False) -> None:
     """See that an export may be written here.
+
+    Parameters
+    ----------
+    folder : bool
+        A folder is to be written, not a file: neither takes the place of the other.
 
     Raises
     ------
     ExportError
-        When something is there, or the folder is not.
+        When something is there, or the folder that it is to lie in is not.
     """
+    if path.exists() and path.is_dir() != folder:
+        kind = "file" if folder else "folder"
+        raise ExportError(f"{path} is a {kind}: choose another place")
     if path.exists() and not overwrite:
         raise ExportError(
             f"{path} is there already: choose another place, or replace it with "

@@ -58,7 +58,7 @@ def test_what_is_there_stays_unless_it_is_to_be_replaced(registry, made, tmp_pat
     before = contents(folder)
     assert registry.pull("digits", folder).written == ()
     registry.register({"w": np.ones(4, np.float32)}, model="digits")
-    with pytest.raises(ExportError, match=r"model.safetensors.* --overwrite"):
+    with pytest.raises(ExportError, match=r"model.safetensors.*\(--overwrite\)"):
         registry.pull("digits", folder)
     assert contents(folder) == before
     registry.pull("digits", folder, overwrite=True)
@@ -102,6 +102,9 @@ def test_places_that_cannot_be_written_are_told(registry, made, tmp_path):
     for place in ("file", "no/such", "taken"):
         with pytest.raises(ExportError):
             registry.pull("digits", tmp_path / place, overwrite=True)
+    for overwrite in (False, True):
+        with pytest.raises(ExportError, match=r"file is a file: choose another place"):
+            registry.pull("digits", tmp_path / "file", overwrite=overwrite)
 
 
 def test_what_must_not_be_used_is_not_pulled(registry, tmp_path):
