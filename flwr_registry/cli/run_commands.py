@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Annotated
 
@@ -49,28 +51,40 @@ def list_runs(
 ) -> None:
     """List the runs, newest first: each start, and how many versions its run made."""
     with opened_registry(registry, storage) as opened:
-        if model is not None and model not in opened.models():
-            opened.latest(model)
         found = opened.runs(model)
+        if model is not None and not found:
+            # A run has a model before it made a version; this one is unknown if it
+            # has neither.
+            opened.latest(model)
         runs = found[:limit]
         if output is OutputFormat.JSON:
             print_json(opened, {"runs": [asdict(each) for each in runs]})
             return
         table = table_of("run", "model", "#versions", "started (UTC)", "Flower's run")
+        made = _versions_made(found, opened.count_versions(model))
         for each in runs:
             about = each.provenance
-            made = opened.list(about.model, run=about.name)
             add_row(
                 table,
                 about.name,
                 about.model,
-                str(len(made)),
+                str(made[about.model, about.name]),
                 f"{each.started_at:%Y-%m-%d %H:%M}",
                 about.flwr_run_id,
             )
         print_rich(table if runs else "no run")
         if len(found) > limit:
             tell(f"{len(found) - limit} more with --limit {len(found)}")
+
+
+def _versions_made(
+    starts: Iterable[Run], counts: Mapping[int, int]
+) -> Counter[tuple[str, str]]:
+    """Add up what the starts of each run made."""
+    made: Counter[tuple[str, str]] = Counter()
+    for each in starts:
+        made[each.provenance.model, each.provenance.name] += counts.get(each.id, 0)
+    return made
 
 
 @run_app.command("show")

@@ -69,3 +69,31 @@ def test_runs_are_listed_and_shown(run_command, tmp_path):
         unknown = run_command("run", verb, "frist", code=1).stderr
         assert "; did you mean first? the newest are second, first" in unknown
     assert "known models: m" in run_command("runs", "n", code=1).stderr
+
+
+def test_a_run_without_a_version_is_listed_by_its_model(run_command, tmp_path):
+    with ModelRegistry(tmp_path / "registry.db") as registry:
+        registry.start_run(RunProvenance("first", "m"))
+    for words in (("runs",), ("runs", "m")):
+        assert "first" in run_command(*words).stdout
+
+
+def test_versions_of_a_run_are_counted_and_not_loaded(
+    run_command, tmp_path, monkeypatch
+):
+    with ModelRegistry(tmp_path / "registry.db") as registry:
+        for number, name in enumerate(("first", "second", "first")):
+            run = registry.start_run(RunProvenance(name, "m"))
+            registry.register({"w": np.full(2, number)}, model="m", run=run)
+    loaded = []
+    list_versions = ModelRegistry.list
+
+    def listed(*arguments, **options):
+        found = list_versions(*arguments, **options)
+        loaded.extend(found)
+        return found
+
+    monkeypatch.setattr(ModelRegistry, "list", listed)
+    lines = run_command("runs", "m").stdout.splitlines()[1:]
+    assert [line.split()[2] for line in lines] == ["2", "1", "2"]
+    assert len(loaded) < 2

@@ -137,6 +137,16 @@ class ReadingVerbs(BlockingRegistry):
         """
         return self._run(_runs(model, flwr_run_id))
 
+    def count_versions(self, model: str | None = None) -> dict[int, int]:
+        """Count the versions of each run that made one, by the id of the run.
+
+        Parameters
+        ----------
+        model : str, optional
+            Name of the model.
+        """
+        return self._run(read(lambda s: queries.count_versions(s, model)))
+
     def rounds(self, run: Run) -> builtins.list[Round]:
         """List rounds of a run in their order, with their contributions."""
         return self._run(read(lambda session: queries.list_rounds(session, run.id)))
@@ -189,6 +199,10 @@ class AsyncReadingVerbs(AwaitedRegistry):
     ) -> builtins.list[Run]:
         """List runs, newest first; see `ModelRegistry.runs`."""
         return await self._run(_runs(model, flwr_run_id))
+
+    async def count_versions(self, model: str | None = None) -> dict[int, int]:
+        """Count the versions of each run; see `ModelRegistry.count_versions`."""
+        return await self._run(read(lambda s: queries.count_versions(s, model)))
 
     async def rounds(self, run: Run) -> builtins.list[Round]:
         """List rounds of a run in their order; see `ModelRegistry.rounds`."""

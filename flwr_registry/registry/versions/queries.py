@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased, selectinload
 
 from flwr_registry.errors import (
@@ -36,6 +36,7 @@ from flwr_registry.registry.versions.references import (
 )
 
 __all__ = [
+    "count_versions",
     "find_record",
     "find_version",
     "list_contributions",
@@ -137,6 +138,17 @@ def list_runs(
     if flwr_run_id is not None:
         query = query.where(RunRow.flwr_run_id == flwr_run_id)
     return [run_record(row) for row in session.scalars(query)]
+
+
+def count_versions(session: Session, model: str | None = None) -> dict[int, int]:
+    """Count the versions of each run that made one, by the id of the run."""
+    query = select(VersionRow.run_id, func.count(VersionRow.id))
+    query = query.group_by(VersionRow.run_id)
+    if model is not None:
+        ids = select(ModelRow.id).where(ModelRow.name == model).scalar_subquery()
+        query = query.where(VersionRow.model_id == ids)
+    found = session.execute(query)
+    return {run_id: count for run_id, count in found if run_id is not None}
 
 
 def list_rounds(session: Session, run_id: int) -> list[Round]:
