@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from flwr_registry.cli.application import (
     Actor,
@@ -53,21 +54,29 @@ def drift(
 ) -> None:
     """Tell whether the run of a version, or production, gets worse, and since when.
 
+    Of a model, and of a version that no run made, the model's newest run is judged.
     Exits with 1 when it does.
     """
     detector = _detector(metric, test)
     with opened_registry(registry, storage) as opened:
         version = opened.get(reference)
-        found = opened.drift(version.reference, detector=detector)
+        found = opened.drift(reference, detector=detector)
+        run = opened.run_to_watch(reference)
         recorded = opened.drift_findings(version.model)
         if output is OutputFormat.JSON:
             described = {
+                "run": run.provenance.name if run else None,
                 "findings": [asdict(each) for each in found],
                 "recorded": [asdict(each) for each in recorded],
             }
             print_json(opened, described)
         else:
-            _show(version.reference, found, recorded)
+            if not found:
+                about = "no run to watch" if run is None else "nothing gets worse"
+                if run is not None and run.id != version.run_id:
+                    about = f"run {run.provenance.name}: {about}"
+                print_rich(Text(f"{version.reference}: {about}"))
+            _show(found, recorded)
     if found:
         raise typer.Exit(1)
 
@@ -138,11 +147,7 @@ def _examples(place: Path) -> Any:
         ) from error
 
 
-def _show(
-    reference: str, found: Sequence[DriftFinding], recorded: Sequence[RecordedDrift]
-) -> None:
-    if not found:
-        print_rich(f"{reference}: nothing gets worse")
+def _show(found: Sequence[DriftFinding], recorded: Sequence[RecordedDrift]) -> None:
     for each in found:
         print_rich(f"{each.severity.value}: {each.message}")
     if recorded:

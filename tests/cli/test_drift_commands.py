@@ -63,6 +63,19 @@ def test_a_run_that_gets_worse_ends_with_1_and_says_since_when(places):
     assert old.exit_code == 2 and "Page-Hinkley is the only" in old.output
 
 
+def test_a_registered_file_hides_no_run_and_is_none(places):
+    train(places, [0.9] * 8 + [0.6] * 3)
+    with ModelRegistry(places[1], places[3]) as registry:
+        registry.register({"w": np.ones(2, np.float32)}, model="digits")
+        registry.register({"w": np.ones(2, np.float32)}, model="letters")
+    told = invoke("drift", "digits", *places)
+    assert told.exit_code == 1 and "worse since round 9" in told.output
+    told = invoke("drift", "letters", *places)
+    assert told.exit_code == 0
+    assert "letters:1.0.0: no run to watch" in told.output
+    assert "nothing gets worse" not in told.output
+
+
 def test_a_baseline_is_taken_from_a_file(places, tmp_path):
     train(places, [0.9])
     inputs = tmp_path / "inputs.npy"

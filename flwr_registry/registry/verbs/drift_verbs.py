@@ -25,14 +25,24 @@ class DriftVerbs(BlockingRegistry):
     def drift(
         self, reference: str, *, detector: DriftDetector | None = None
     ) -> list[DriftFinding]:
-        """Judge the run that made a version, and the model's production versions.
+        """Judge the run of a version or model, and the model's production versions.
 
         Parameters
         ----------
+        reference : str
+            The version, or the model; see `run_to_watch`.
         detector : DriftDetector, optional
             What to watch, and how sharply.
         """
         return self._run(_judged(reference, detector))
+
+    def run_to_watch(self, reference: str) -> Run | None:
+        """Return the run that `drift` judges; None where there is none.
+
+        It is the run that made the version. For a model as such, and for a version that
+        no run made, it is the newest run of the model that has a round.
+        """
+        return self._run(_watched(reference))
 
     def drift_findings(
         self, model: str, *, limit: int | None = None
@@ -89,6 +99,10 @@ class AsyncDriftVerbs(AwaitedRegistry):
         """Judge a run and production; see `ModelRegistry.drift`."""
         return await self._run(_judged(reference, detector))
 
+    async def run_to_watch(self, reference: str) -> Run | None:
+        """Return the run that `drift` judges; see `ModelRegistry.run_to_watch`."""
+        return await self._run(_watched(reference))
+
     async def drift_findings(
         self, model: str, *, limit: int | None = None
     ) -> list[RecordedDrift]:
@@ -128,6 +142,11 @@ def _judged(
 ) -> Steps[list[DriftFinding]]:
     found, chosen = parse_reference(reference), detector or DriftDetector()
     return read(lambda session: judging.judge(session, found, chosen))
+
+
+def _watched(reference: str) -> Steps[Run | None]:
+    found = parse_reference(reference)
+    return read(lambda session: judging.find_run(session, found))
 
 
 def _based(reference: str, baseline: Baseline, actor: str) -> Steps[ModelVersion]:

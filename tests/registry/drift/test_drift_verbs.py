@@ -61,6 +61,21 @@ def test_a_run_is_judged_by_what_it_measured(registry, run):
     assert registry.drift_findings("digits") == []
 
 
+def test_without_a_run_of_its_own_the_newest_of_the_model_is_judged(registry, run):
+    registry.register(weights_of(0), model="digits")
+    registry.start_run(RunProvenance("young", "digits"))
+    for reference in ("digits", "digits:1.15.0"):
+        assert registry.run_to_watch(reference) == run
+        (finding,) = registry.drift(reference)
+        assert finding.since == "round 12"
+    newer = registry.start_run(RunProvenance("newer", "digits"))
+    registry.register(weights_of(1), model="digits", run=newer, facts=facts_of(1, "a"))
+    assert registry.run_to_watch("digits") == newer
+    assert registry.run_to_watch("digits:1.14.0") == run
+    registry.register(weights_of(1), model="line")
+    assert registry.run_to_watch("line") is None
+
+
 def test_production_versions_are_judged_in_the_order_of_their_promotions(registry):
     for accuracy in (0.9, 0.91, 0.9, 0.7):
         made = registry.register(
