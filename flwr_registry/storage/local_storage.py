@@ -7,7 +7,7 @@ import os
 import stat
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -35,6 +35,9 @@ _NO_DIGEST = "0" * 64
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _TEMPORARY = ".tmp"
 _FOLDER_ATTEMPTS = 10
+# On the way to a file; without a limit, folders full of links to each other have
+# countless ways.
+_MOST_LINKS = 4
 
 
 class _Found(NamedTuple):
@@ -48,6 +51,18 @@ class _Found(NamedTuple):
     entry: os.DirEntry[str]
     linked: bool
     is_followed: bool
+
+
+class _Place(NamedTuple):
+    """A folder that is looked through.
+
+    It is `linked` when it lies behind a link below the root; `followed` is where the
+    links on the way to it lead.
+    """
+
+    path: Path
+    linked: bool
+    followed: frozenset[str]
 
 
 class LocalStorageBackend(FsspecStorageBackend):
@@ -144,26 +159,36 @@ class LocalStorageBackend(FsspecStorageBackend):
         """Find each file and link below a folder.
 
         Links to folders are followed, since a model may lie on another disk; but not
-        back to where they are, nor to where another link led.
+        back to where they are, nor to where a link on the way there led.
         """
-        followed: set[str] = set()
-        left = [(self._folder / check_key(prefix) if prefix else self._folder, False)]
+        left = [self._place_of(prefix)]
         while left:
-            place, is_behind_link = left.pop()
-            for entry in _entries_of(place):
-                linked = is_behind_link or (
-                    entry.is_symlink() and place != self._folder
-                )
-                target = None
-                if entry.is_symlink():
-                    target = _new_target(entry, place, followed)
-                    followed |= {target} if target else set()
+            place = left.pop()
+            for entry in _entries_of(place.path):
+                path = Path(entry.path)
+                is_link = entry.is_symlink()
+                inner = self._behind_link(place, path) if is_link else place
+                is_followed = is_link and _leads_on(place, path)
                 is_folder = entry.is_dir(follow_symlinks=False)
-                if target or is_folder:
-                    left.append((Path(entry.path), linked))
+                if is_followed or is_folder:
+                    left.append(inner._replace(path=path))
                 if not is_folder and not entry.name.startswith("."):
-                    key = Path(entry.path).relative_to(self._folder).as_posix()
-                    yield _Found(key, entry, linked, target is not None)
+                    key = path.relative_to(self._folder).as_posix()
+                    yield _Found(key, entry, inner.linked, is_followed)
+
+    def _place_of(self, prefix: str) -> _Place:
+        """Go down to a folder, noting the links on the way."""
+        place = _Place(self._folder, linked=False, followed=frozenset())
+        for part in check_key(prefix).split("/") if prefix else ():
+            path = place.path / part
+            inner = self._behind_link(place, path) if path.is_symlink() else place
+            place = inner._replace(path=path)
+        return place
+
+    def _behind_link(self, place: _Place, link: Path) -> _Place:
+        """Return the place that a link leads to; one in the root is part of it."""
+        linked = place.linked or place.path != self._folder
+        return _Place(link, linked, place.followed | {os.path.realpath(link)})
 
     def _remove_empty(self, folder: Path) -> None:
         with suppress(OSError):
@@ -193,15 +218,15 @@ def _entries_of(folder: Path) -> list[os.DirEntry[str]]:
         return []
 
 
-def _new_target(
-    link: os.DirEntry[str], place: Path, followed: Collection[str]
-) -> str | None:
-    """Return the folder that a link leads to, unless that is on the way, or known."""
-    target = os.path.realpath(link.path)
-    if not os.path.isdir(target) or target in followed:
-        return None
-    on_the_way = os.path.join(os.path.realpath(place), "")
-    return None if on_the_way.startswith(os.path.join(target, "")) else target
+def _leads_on(place: _Place, link: Path) -> bool:
+    """Tell whether a link leads to a folder that is not on the way to it."""
+    target = os.path.realpath(link)
+    if not os.path.isdir(target) or target in place.followed:
+        return False
+    if len(place.followed) >= _MOST_LINKS:
+        return False
+    on_the_way = os.path.join(os.path.realpath(place.path), "")
+    return not on_the_way.startswith(os.path.join(target, ""))
 
 
 def _write_durably(path: Path, content: Content) -> str:

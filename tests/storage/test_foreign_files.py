@@ -6,6 +6,7 @@ import pytest
 
 from flwr_registry.errors import ObjectNotFoundError, ObjectUnreadableError
 from flwr_registry.storage import BytesContent, LocalStorageBackend
+from flwr_registry.storage.local_storage import _entries_of
 
 
 @pytest.fixture
@@ -42,18 +43,53 @@ def test_links_are_found_as_such(storage, tmp_path):
                 read(f"models/m/{name}")
 
 
-def test_a_linked_folder_is_looked_through_once(storage, tmp_path):
+@pytest.fixture(params=[False, True], ids=["as listed", "the other way"])
+def either_order(request, monkeypatch):
+    """Let a folder give its entries in one order, and in the other."""
+    module = "flwr_registry.storage.local_storage"
+    monkeypatch.setattr(
+        f"{module}._entries_of",
+        lambda folder: sorted(
+            _entries_of(folder), key=lambda each: each.name, reverse=request.param
+        ),
+    )
+
+
+@pytest.mark.usefixtures("either_order")
+def test_each_link_to_a_folder_is_looked_through(storage, tmp_path):
     (tmp_path / "disk" / "2.0.0").mkdir(parents=True)
     (tmp_path / "disk" / "2.0.0" / "b").write_bytes(b"y")
     link(storage, "models/n", tmp_path / "disk")
     link(storage, "models/o", tmp_path / "disk")
-    keys = list(storage.list("models"))
-    assert keys[0] == "models/m/1.0.0/a" and len(keys) == 3
-    assert {"models/n/2.0.0/b", "models/o/2.0.0/b"} & set(keys)
+    link(storage, "models/p", tmp_path / "disk" / "2.0.0")
+    keys = ["models/n/2.0.0/b", "models/o/2.0.0/b", "models/p/b"]
+    assert list(storage.list("models")) == ["models/m/1.0.0/a", *keys]
     assert storage.load("models/n/2.0.0/b") == b"y"
-    found = linked(storage)
-    assert all(found[key] for key in found if key != "models/m/1.0.0/a")
-    assert {"models/n", "models/o"} <= set(found)
+    links = ["models/n", "models/o", "models/p", *keys]
+    assert linked(storage) == {"models/m/1.0.0/a": False, **dict.fromkeys(links, True)}
+
+
+@pytest.mark.parametrize("prefix", ["", "models", "models/n", "models/n/2.0.0"])
+def test_what_lies_behind_a_link_is_linked_wherever_the_listing_begins(
+    storage, tmp_path, prefix
+):
+    (tmp_path / "disk" / "2.0.0").mkdir(parents=True)
+    (tmp_path / "disk" / "2.0.0" / "b").write_bytes(b"y")
+    os.symlink(tmp_path / "disk", tmp_path / "disk" / "2.0.0" / "back")
+    link(storage, "models/n", tmp_path / "disk")
+    found = {each.key: each.linked for each in storage.inspect(prefix)}
+    for above in ("models/m/1.0.0/a", "models/n"):
+        found.pop(above, None)
+    assert found == {"models/n/2.0.0/b": True, "models/n/2.0.0/back": True}
+
+
+def test_folders_that_link_to_each_other_are_listed_in_good_time(storage, tmp_path):
+    for name in range(8):
+        (tmp_path / "disk" / str(name)).mkdir(parents=True)
+        for other in range(8):
+            os.symlink(f"../{other}", tmp_path / "disk" / str(name) / str(other))
+    link(storage, "models/n", tmp_path / "disk" / "0")
+    assert len(list(storage.list(""))) < 5_000
 
 
 def test_a_link_back_ends(storage, tmp_path):
