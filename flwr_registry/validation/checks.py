@@ -129,9 +129,9 @@ def metrics_in_range(metrics: Mapping[str, Any], ranges: MetricRanges) -> Iterat
     metrics : mapping
         Names to whatever a user reports.
     ranges : mapping
-        Goes before the ranges that names imply: a loss is not negative, an accuracy
-        lies between 0 and 1. Both have to be finite. A range that is open on both
-        sides leaves its metric unchecked.
+        Goes before the ranges that names imply by their last word: a loss is not
+        negative, an accuracy lies between 0 and 1. Both have to be finite. A range
+        that is open on both sides leaves its metric unchecked.
     """
     for name in sorted(metrics, key=str):
         allowed = ranges.get(name, _implied_range(str(name)))
@@ -175,11 +175,12 @@ def _numbers(value: Any) -> list[float]:
 
 
 def _implied_range(name: str) -> tuple[float | None, float | None] | None:
+    # The last word says what the number is: the percent, the slope or the log of one
+    # lies elsewhere.
     direction, words = direction_of(name), words_of(name)
-    if direction == "min" and not _LOSSES.isdisjoint(words):
+    if direction == "min" and words[-1] in _LOSSES:
         return 0.0, None
-    is_accuracy = direction == "max" and not _ACCURACIES.isdisjoint(words)
-    return (0.0, 1.0) if is_accuracy else None
+    return (0.0, 1.0) if direction == "max" and words[-1] in _ACCURACIES else None
 
 
 def _may_replace(found: np.dtype[Any], spec: TensorSpec) -> bool:

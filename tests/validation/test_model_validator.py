@@ -112,7 +112,7 @@ def test_many_names_are_cut_short():
 
 
 @pytest.mark.parametrize(
-    "name", ["loss", "val_loss", "eval-loss", "Loss", "train.loss"]
+    "name", ["loss", "val_loss", "eval-loss", "Loss", "train.loss", "valLoss"]
 )
 def test_losses_are_known_by_name(name):
     assert errors(metrics={name: -0.5})
@@ -122,7 +122,9 @@ def test_losses_are_known_by_name(name):
     assert not errors(metrics={name: 123.0})
 
 
-@pytest.mark.parametrize("name", ["accuracy", "acc", "val_accuracy", "eval-acc"])
+@pytest.mark.parametrize(
+    "name", ["accuracy", "acc", "val_accuracy", "eval-acc", "acc1"]
+)
 def test_accuracies_are_known_by_name(name):
     assert errors(metrics={name: 1.01})
     assert errors(metrics={name: -0.01})
@@ -132,6 +134,18 @@ def test_accuracies_are_known_by_name(name):
 @pytest.mark.parametrize("name", ["glossary", "lossless", "accident", "n"])
 def test_other_metrics_are_free(name):
     assert errors(metrics={name: -5.0}) == errors(metrics={name: math.nan}) == []
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"accuracy_percent": 87.0, "acc_seconds": 12.0, "loss_trend": -0.1},
+        {"accuracy_count": 412, "accuracy_rank": 3, "loss_slope": -0.2},
+        {"loss_log10": -1.5},
+    ],
+)
+def test_what_a_loss_or_an_accuracy_is_only_a_part_of_is_free(metrics):
+    assert errors(metrics=metrics) == []
 
 
 def test_ranges_are_the_users_to_set():
