@@ -33,8 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["FLWR_HOME"] = home.name
     os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    for name in ("FLWR_REGISTRY_URL", "FLWR_REGISTRY_STORAGE", "FLWR_REGISTRY_UMASK"):
-        os.environ.pop(name, None)
+    for name in [each for each in os.environ if each.startswith("FLWR_REGISTRY_")]:
+        del os.environ[name]
 
 
 def _share_compiled_statements() -> None:

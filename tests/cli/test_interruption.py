@@ -87,7 +87,9 @@ def test_while_it_asks(tmp_path):
     process = start(tmp_path, "", "withdraw", "7", stdin=end)
     asked = ""
     while "[y/N]" not in asked:
-        asked += process.stderr.read(1)
+        piece = process.stderr.read(1)
+        assert piece, asked
+        asked += piece
     # Between the question and the read that waits, Python itself hears no signal.
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)

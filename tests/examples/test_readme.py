@@ -96,8 +96,7 @@ def followed(checkout):
     """Run all lines after ``$`` in one shell, the quickstart first."""
     program = "\n".join(["set -e -x -o pipefail", *lines_after("$ ")])
     environment = {**os.environ, "EXAMPLE_VENV": sys.prefix}
-    for name in ("FLWR_HOME", "FLWR_REGISTRY_URL", "FLWR_REGISTRY_STORAGE"):
-        environment.pop(name, None)
+    environment.pop("FLWR_HOME", None)
     return subprocess.run(
         ["bash", "-c", program],
         cwd=checkout,
