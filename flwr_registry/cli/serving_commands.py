@@ -14,6 +14,7 @@ from flwr_registry.cli.application import (
     StoragePlace,
     app,
     opened_registry,
+    tell,
 )
 
 _DEFAULT_PORT = 8080
@@ -130,5 +131,7 @@ def serve(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     with opened_registry(registry, storage) as opened:
+        first = "" if without_trial else ", in a process of its own first"
+        tell(f"loading {model}{first}")
         load = PredictorLoader(opened, factory, predict=predict, device=device)
         ModelServer(opened, model, load, options).run()

@@ -50,6 +50,7 @@ def serving(places, tmp_path, *options):
         env=dict(os.environ),
     ) as process:
         try:
+            assert "digits, in a process of its own" in process.stderr.readline()
             address = next(line for line in process.stderr if "http://" in line)
             yield address.split("http://")[1].split()[0], process
         finally:
