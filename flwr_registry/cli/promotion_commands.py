@@ -273,6 +273,8 @@ def list_aliases(
             return
         for alias, version in aliases.items():
             print_rich(f"{model}@{alias}  {version}")
+        if not aliases:
+            print_rich(f"{model} has no alias")
 
 
 def _measure(text: str) -> tuple[str, float]:

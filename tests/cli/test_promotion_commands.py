@@ -111,6 +111,7 @@ def test_a_model_without_history_says_so(call):
 
 
 def test_aliases_tags_pins_and_archive(call):
+    assert call("alias", "list", "digits").stdout == "digits has no alias\n"
     call("alias", "set", "digits", "best", "1.1.0")
     assert call("alias", "list", "digits").stdout.split() == ["digits@best", "1.1.0"]
     listed = json.loads(call("alias", "list", "digits", "--format", "json").stdout)
