@@ -70,6 +70,8 @@ def _about_option(error: click.NoSuchOption) -> str:
     told = f"there is no option {wanted!r}"
     if error.ctx is None:
         return told
+    if _is_of_a_command(wanted, error.ctx.command):
+        return f"{told} here: write it after the command"
     known = []
     for parameter in error.ctx.command.get_params(error.ctx):
         if isinstance(parameter, typer.core.TyperArgument):
@@ -79,3 +81,12 @@ def _about_option(error: click.NoSuchOption) -> str:
         elif not getattr(parameter, "hidden", False):
             known += [*parameter.opts, *parameter.secondary_opts]
     return f"{told}; {did_you_mean(wanted, [o for o in known if o.startswith('--')])}"
+
+
+def _is_of_a_command(option: str, group: click.Command) -> bool:
+    """Tell whether a command of a group takes an option."""
+    return isinstance(group, click.Group) and any(
+        option in (*parameter.opts, *parameter.secondary_opts)
+        for command in group.commands.values()
+        for parameter in command.params
+    )

@@ -99,10 +99,11 @@ def test_no_help_text_names_one_either():
         assert not [fault for text in said for fault in faults_of(text)], words
 
 
+CHECKOUT = Path(flwr_registry.__file__).parents[1]
 GUIDES = [
     path
-    for path in Path(flwr_registry.__file__).parents[1].rglob("*.md")
-    if not any(part.startswith(".") for part in path.parts)
+    for path in CHECKOUT.rglob("*.md")
+    if not any(part.startswith(".") for part in path.relative_to(CHECKOUT).parts)
 ]
 
 
@@ -167,6 +168,8 @@ def test_the_flag_stands_in_place_of_the_argument(library, told):
         (["zzz"], "there is no command 'zzz'; known: "),
         (["run", "relase", "x"], "'relase'; did you mean release"),
         (["--verison"], "there is no option '--verison'; did you mean --version"),
+        (["--registry", "x", "list"], "write it after the command"),
+        (["audit", "--format", "json", "list"], "write it after the command"),
         (["list", "--formt", "json"], "did you mean --format"),
         (["list", "--model", "digits"], "'--model': give [MODEL] without an option"),
     ],
