@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Literal, get_args
 
 from flwr_registry.masking.secret_names import is_secret_name
@@ -15,6 +15,8 @@ RecordConfig = Literal["none", "names", "masked"]
 """How much of a configuration is recorded."""
 
 _MAX_DEPTH = 40
+# Of a value that stands under many names, each place counts.
+_MOST_VALUES = 10_000
 # An item of a list that names the next one, as in a command line.
 _OPTION = re.compile(r"[-/]{0,2}([^\W\d][\w.-]{0,80})[:=]?")
 # The keys of a mapping that is one setting, as in {"name": "lr", "value": 0.1}.
@@ -25,13 +27,13 @@ _NAMED = {"value", "values", "val", "content", "default", "data", "text"}
 def recorded_settings(
     settings: Mapping[str, Any], record: RecordConfig
 ) -> dict[str, Any]:
-    """Return what is recorded of settings.
+    """Return what is recorded of settings, for the record to mask.
 
     Parameters
     ----------
     record : {"none", "names", "masked"}
-        Nothing, their names with ``***`` for each value, or their values without
-        secrets.
+        Nothing, their names with ``***`` for each value, or all: the record that takes
+        them writes no secrets.
 
     Raises
     ------
@@ -42,20 +44,27 @@ def recorded_settings(
         raise ValueError(f"record is 'none', 'names' or 'masked', not {record!r}")
     if record == "none":
         return {}
-    masked = masked_settings(settings)
-    return masked if record == "masked" else _names_of(masked)
+    return dict(settings) if record == "masked" else _names_of(settings, 0, _places())
 
 
 def masked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings without secrets; never fails, and masks nothing twice.
 
     A value goes by its name or by its text. Numbers, truth values and texts of words
-    stay as they are.
+    stay as they are. What is nested too deep, or comes after very many values, is
+    masked.
     """
-    return _masked_mapping(settings, 0)
+    return _masked_mapping(settings, 0, _places())
 
 
-def _masked_mapping(settings: Mapping[Any, Any], depth: int) -> dict[str, Any]:
+def _places() -> Iterator[int]:
+    """Count down the values that may be looked through; then there are none."""
+    return iter(range(_MOST_VALUES, 0, -1))
+
+
+def _masked_mapping(
+    settings: Mapping[Any, Any], depth: int, left: Iterator[int]
+) -> dict[str, Any]:
     pairs = [(_text_of(name), value) for name, value in settings.items()]
     given = [value for name, value in pairs if name.casefold() in _NAMING]
     return {
@@ -63,15 +72,20 @@ def _masked_mapping(settings: Mapping[Any, Any], depth: int) -> dict[str, Any]:
             _name_of(value, given if name.casefold() in _NAMED else [], name),
             value,
             depth,
+            left,
         )
         for name, value in pairs
     }
 
 
-def _masked_items(name: str, values: Iterable[Any], depth: int) -> list[Any]:
+def _masked_items(
+    name: str, values: Iterable[Any], depth: int, left: Iterator[int]
+) -> list[Any]:
     items = list(values)
     return [
-        _masked(_name_of(each, items[max(0, place - 1) : place], name), each, depth)
+        _masked(
+            _name_of(each, items[max(0, place - 1) : place], name), each, depth, left
+        )
         for place, each in enumerate(items)
     ]
 
@@ -87,24 +101,24 @@ def _name_of(value: Any, given: list[Any], name: str) -> str:
     return name
 
 
-def _masked(name: str, value: Any, depth: int) -> Any:
+def _masked(name: str, value: Any, depth: int, left: Iterator[int]) -> Any:
     if value is None or isinstance(value, bool):
         return value
-    if is_secret_name(name, value) or depth > _MAX_DEPTH:
+    if not next(left, 0) or depth > _MAX_DEPTH or is_secret_name(name, value):
         return MASK
-    return _masked_value(name, value, depth)
+    return _masked_value(name, value, depth, left)
 
 
-def _masked_value(name: str, value: Any, depth: int) -> Any:
+def _masked_value(name: str, value: Any, depth: int, left: Iterator[int]) -> Any:
     match value:
         case int() | float():
             return value
         case str():
             return masked_text(value)
         case Mapping():
-            return _masked_mapping(value, depth + 1)
+            return _masked_mapping(value, depth + 1, left)
         case list() | tuple() | Set():
-            items = _masked_items(name, value, depth + 1)
+            items = _masked_items(name, value, depth + 1, left)
             return tuple(items) if isinstance(value, tuple) else items
     text = _text_of(value)
     masked = masked_text(text)
@@ -118,8 +132,12 @@ def _text_of(value: Any) -> str:
         return MASK
 
 
-def _names_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _names_of(
+    settings: Mapping[str, Any], depth: int, left: Iterator[int]
+) -> dict[str, Any]:
     return {
-        name: _names_of(value) if isinstance(value, Mapping) else MASK
+        name: _names_of(value, depth + 1, left)
+        if isinstance(value, Mapping) and depth < _MAX_DEPTH and next(left, 0)
+        else MASK
         for name, value in settings.items()
     }

@@ -138,6 +138,30 @@ def test_a_value_that_holds_itself_ends():
     masked_settings(loop)
 
 
+def test_a_value_under_many_names_is_not_looked_through_for_each():
+    shared: dict[str, object] = {"lr": 0.1}
+    for _ in range(20):
+        shared = {"left": shared, "right": shared}
+    start = time.perf_counter()
+    masked = masked_settings(shared)
+    recorded_settings(shared, "names")
+    took = time.perf_counter() - start
+    is_same = masked_settings(masked) == masked
+    assert took < 10
+    assert is_same
+    many = {"layers": list(range(5_000)), "lr": 0.1}
+    assert masked_settings(many) == many
+
+
+def test_what_to_record_is_chosen_and_masked_by_the_record():
+    settings = {"password": "planted", "inner": {"ann:planted@host": 1}}
+    assert recorded_settings(settings, "masked") == settings
+    names = recorded_settings(settings, "names")
+    said = RunProvenance("trial", "m", strategy_config=names, run_config=settings)
+    assert "planted" not in repr(said)
+    assert said.strategy_config == {"password": "***", "inner": {"***@host": "***"}}
+
+
 def test_how_much_is_recorded():
     settings = {"lr": 0.1, "inner": {"eta": 1}}
     assert recorded_settings(settings, "none") == {}
