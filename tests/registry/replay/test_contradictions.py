@@ -200,6 +200,12 @@ def test_no_value_that_nothing_writes_stops_the_doctor(past):
         "DELETE FROM version_metrics WHERE value > 0.4",
         "INSERT INTO withdrawals (node_id, actor, reason, created_at) "
         "VALUES ('1', 'eve', '', '2026-01-01 00:00:00')",
+        "INSERT INTO drift_findings (model_id, kind, subject, since, found, statistic,"
+        " threshold, severity, message, created_at) SELECT model_id, kind, subject,"
+        " since, found, 9.0, threshold, severity, message, created_at "
+        "FROM drift_findings",
+        "INSERT INTO drift_baselines (version_id, content, created_at) SELECT "
+        "version_id + 1, content, created_at FROM drift_baselines",
     ],
 )
 def test_rows_that_are_gone_or_added_are_found(past, sql, damage):
