@@ -33,10 +33,18 @@ class Remembering(FedAvg):
 def node_ids_in(folder):
     forms = [str(node).encode() for node in NODE_IDS if len(str(node)) > 6]
     forms += [struct.pack("<Q", node) for node in NODE_IDS if node > 2**40]
+    forms += [f"{node:x}".encode() for node in NODE_IDS if node > 2**40]
     assert forms
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    contents = {path.name: path.read_bytes() for path in files}
-    return {name for name, held in contents.items() if any(f in held for f in forms)}
+    held = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {path for path, data in held.items() if any(form in data for form in forms)}
+
+
+def test_a_node_id_is_found_in_each_of_files_of_one_name(tmp_path):
+    node = max(NODE_IDS)
+    for folder, text in {"a": f"{node}", "b": f"{node:x}", "c": ""}.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "manifest.json").write_text(text)
+    assert {each.parent.name for each in node_ids_in(tmp_path)} == {"a", "b"}
 
 
 def run(folder, rounds, **options):
