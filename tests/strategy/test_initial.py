@@ -61,30 +61,22 @@ def forget_architecture(folder, fingerprint=None):
         (manifest.parent / "COMMITTED").write_text(json.dumps(marker))
 
 
-def each_of(quick, *slow):
-    """Parameters of a test, most of which are slow."""
-    marked = [pytest.param(*each) for each in slow]
-    return [*quick, *marked]
-
-
 MINORS, PATCHES = ["1.2.0", "1.3.0", "1.4.0"], ["1.1.1", "1.1.2", "1.1.3"]
 
 
 @pytest.mark.parametrize(
     ("api", "origin", "then", "bump", "expected"),
-    each_of(
-        [
-            ("message", "FedAdam", "mask", None, MINORS),
-            ("legacy", "FedAdam", "mask", "patch", PATCHES),
-            ("message", "counter", "Krum", "patch", PATCHES),
-            ("legacy", "counter", "Krum", None, MINORS),
-        ],
+    [
+        ("message", "FedAdam", "mask", None, MINORS),
+        ("legacy", "FedAdam", "mask", "patch", PATCHES),
+        ("message", "counter", "Krum", "patch", PATCHES),
+        ("legacy", "counter", "Krum", None, MINORS),
         ("message", "FedAdam", "mask", "patch", PATCHES),
         ("message", "private", "FedAdam", "patch", PATCHES),
         ("legacy", "FedAdam", "FedAdam", None, MINORS),
         ("legacy", "private", "QFedAvg", None, MINORS),
         ("message", "counter", "counter", None, MINORS),
-    ),
+    ],
 )
 def test_a_version_that_arithmetic_widened_is_trained_on(
     api, origin, then, bump, expected, tmp_path
@@ -107,13 +99,14 @@ def test_a_version_that_arithmetic_widened_is_trained_on(
 
 @pytest.mark.parametrize(
     ("api", "name"),
-    each_of(
-        [("message", "FedAdam"), ("legacy", "counter")],
+    [
+        ("message", "FedAdam"),
+        ("legacy", "counter"),
         ("legacy", "FedAdam"),
         ("legacy", "QFedAvg"),
         ("message", "counter"),
         ("message", "with_control"),
-    ),
+    ],
 )
 def test_the_same_command_given_again_goes_on(api, name, tmp_path):
     for folder in ("whole", "parts"):
@@ -165,13 +158,14 @@ def test_another_architecture_is_a_major_and_no_version_is_lost(api, tmp_path, c
 
 @pytest.mark.parametrize(
     ("kind", "value"),
-    each_of(
-        [(legacy.FedAdam, 0), (legacy.FedAvgM, 1)],
+    [
+        (legacy.FedAdam, 0),
+        (legacy.FedAvgM, 1),
         (legacy.FedAdam, 1),
         (legacy.FedYogi, 0),
         (legacy.FedAdagrad, 1),
         (legacy.FedAvgM, 0),
-    ),
+    ],
 )
 def test_a_strategy_that_holds_the_model_itself_starts_from_the_version(
     kind, value, tmp_path
@@ -212,12 +206,13 @@ def test_a_loop_that_holds_its_own_model_trains_the_version(tmp_path):
 
 @pytest.mark.parametrize(
     ("api", "name"),
-    each_of(
-        [("message", "FedAdam"), ("legacy", "QFedAvg")],
+    [
+        ("message", "FedAdam"),
+        ("legacy", "QFedAvg"),
         ("message", "counter"),
         ("legacy", "FedAdam"),
         ("legacy", "counter"),
-    ),
+    ],
 )
 def test_a_checkpoint_of_an_earlier_release_goes_on(api, name, tmp_path):
     entry = entry_of(CASES[name], api, asks_a_node=name != "FedAdam")

@@ -124,11 +124,10 @@ def test_every_strategy_resumes_exactly(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("server_round", [2])
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("name", ["message-FedAdam", "legacy-FedAdam"])
-def test_every_point_of_a_round(name, point, server_round, tmp_path, uninterrupted):
-    check(find(name), tmp_path, point, server_round, uninterrupted)
+def test_every_point_of_a_round(name, point, tmp_path, uninterrupted):
+    check(find(name), tmp_path, point, 2, uninterrupted)
 
 
 @pytest.mark.slow
