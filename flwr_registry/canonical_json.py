@@ -1,11 +1,14 @@
-"""JSON in the one form of RFC 8785 (JCS), which any language can write again."""
+"""JSON in the one form of RFC 8785 (JCS), which any language can write again.
+
+And how much any other JSON makes when it is parsed.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-__all__ = ["canonical_json", "interoperable"]
+__all__ = ["canonical_json", "interoperable", "most_containers", "most_values"]
 
 _LARGEST = 2**53 - 1
 _text = json.encoder.encode_basestring
@@ -25,6 +28,19 @@ def canonical_json(value: Any) -> bytes:
     parts: list[str] = []
     _write(value, parts)
     return "".join(parts).encode("utf-8")
+
+
+def most_containers(text: bytes) -> int:
+    """Return how many lists and objects JSON has at most, before any is made."""
+    return text.count(b"[") + text.count(b"{")
+
+
+def most_values(text: bytes) -> int:
+    """Return how many values JSON has at most, before any is made.
+
+    Each but the first follows a comma or opens a list or an object.
+    """
+    return 1 + text.count(b",") + most_containers(text)
 
 
 def interoperable(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flwr_registry.canonical_json import most_values
 from flwr_registry.errors import InvalidInputError
 from flwr_registry.serving.input_schema import NamedArrays, datatype_of
 
@@ -113,9 +114,7 @@ def json_object(text: bytes, max_values: int | None = None) -> dict[str, Any]:
     TooLongError
         When it has more values.
     """
-    # Each value but the first follows a comma or opens a list or an object.
-    num_values = 1 + sum(text.count(sign) for sign in (b",", b"[", b"{"))
-    if max_values is not None and num_values > max_values:
+    if max_values is not None and most_values(text) > max_values:
         raise TooLongError(
             f"the JSON of a request has at most {max_values} values: send fewer "
             "examples at once, or raw tensors (binary_data_size)"

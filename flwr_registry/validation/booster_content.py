@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flwr_registry.canonical_json import most_containers
 from flwr_registry.validation.booster_categories import category_errors
 from flwr_registry.validation.booster_trees import (
     count_in,
@@ -26,7 +27,11 @@ from flwr_registry.validation.booster_trees import (
     part_of,
     tree_errors,
 )
-from flwr_registry.validation.ubjson import read_ubjson, unique_keys
+from flwr_registry.validation.ubjson import (
+    check_containers,
+    read_ubjson,
+    unique_keys,
+)
 from flwr_registry.weights import Weights
 
 __all__ = ["booster_errors", "is_booster"]
@@ -97,8 +102,10 @@ def _parsed(data: memoryview) -> Mapping[str, Any]:
     if bytes(data[:2]) == b"{L":
         model = read_ubjson(data)
     else:
+        content = bytes(data)
+        check_containers(most_containers(content), len(content))
         # Decoded here: a parser that guesses the encoding reads another text.
-        text = _without_unicode_escapes(bytes(data).decode())
+        text = _without_unicode_escapes(content.decode())
         model = json.loads(text, object_pairs_hook=unique_keys)
     if not isinstance(model, dict):
         raise ValueError("it is no object")

@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["read_ubjson", "unique_keys"]
+from flwr_registry.weights.file_growth import most_bytes_of
+
+__all__ = ["check_containers", "read_ubjson", "unique_keys"]
 
 _DEEPEST = 64
 _SHOWN = 40
+# What a list or an object takes in memory, with room for its first values.
+_CONTAINER_BYTES = 200
 _NUMBERS = {
     marker: np.dtype(text)
     for marker, text in {
@@ -46,6 +50,18 @@ def read_ubjson(data: memoryview) -> Any:
     return value
 
 
+def check_containers(count: int, file_bytes: int) -> None:
+    """See that lists and objects are not out of proportion to the file they are in.
+
+    Raises
+    ------
+    ValueError
+        When they are: of three bytes each they take twenty times as much.
+    """
+    if count * _CONTAINER_BYTES > most_bytes_of(file_bytes):
+        raise ValueError("its lists and objects take many times as much as its bytes")
+
+
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object; one that names a key twice is read in two ways.
 
@@ -64,6 +80,7 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 class _Reader:
     def __init__(self, data: memoryview) -> None:
         self._data = data
+        self._num_containers = 0
         self.place = 0
 
     def value(self, depth: int) -> Any:
@@ -83,6 +100,9 @@ class _Reader:
         }
         if marker not in kinds:
             raise ValueError(f"byte {self.place - 1} begins no value")
+        if marker != b"S":
+            self._num_containers += 1
+            check_containers(self._num_containers, len(self._data))
         return kinds[marker](depth + 1)
 
     def _object(self, depth: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import tracemalloc
 from functools import cache
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flwr_registry.validation import Candidate, ModelValidator
+from flwr_registry.validation import Candidate, ModelValidator, booster_errors
 from flwr_registry.weights import Weights
 
 LARGE = 2**31 - 1
@@ -234,6 +235,27 @@ def test_a_key_that_is_there_twice_is_found_in_one_pass():
     pairs = ",".join(f'"k{number}":0' for number in range(50_000))
     (found,) = errors(f'{{{pairs},"k49999":1}}'.encode())
     assert "the key 'k49999' is there twice" in found
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"learner":[' + b"[]," * 60_000 + b"0]}",
+        b'{"learner":[' + b'{"a":0},' * 150_000 + b"0]}",
+        b"{L" + struct.pack(">q", 7) + b"learner[" + b"[]" * 100_000 + b"]}",
+    ],
+    ids=["lists", "objects", "UBJSON"],
+)
+def test_what_parsing_makes_is_bounded_by_the_content(content):
+    weights = weights_of(content)
+    tracemalloc.start()
+    try:
+        (found,) = booster_errors(weights)
+        assert tracemalloc.get_traced_memory()[1] < 20 * len(content)
+    finally:
+        tracemalloc.stop()
+    assert "cannot be read" in found
+    assert "many times as much" in found
 
 
 def test_nodes_that_share_their_categories_are_refused():
