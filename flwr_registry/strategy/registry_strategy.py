@@ -108,7 +108,8 @@ class RegistryStrategy:
         What is watched, and how sharply; by default metrics that are named as losses
         or accuracies are, and the size and origin of updates.
     parameter_names : torch module, state dict or list of str, optional
-        Names for the tensors of the legacy API, which have none.
+        Names for the tensors of the legacy API, which have none. Tensors beyond them
+        are named by their position; all are, where there are more names than tensors.
     architecture, description : str
         Said of every version.
     model_config : mapping, optional
@@ -293,7 +294,7 @@ def _attach_recorder(wrapped: Any, options: RegistryOptions) -> None:
         # Flower's own loop looks at the last model alone, and the server of the legacy
         # API has no other.
         looks_at_each_model=speaks_messages and not _has_flower_s_loop(strategy),
-        is_told_the_end=speaks_messages,
+        speaks_messages=speaks_messages,
     )
     wrapping.recorder = RoundRecorder(options, port)
 

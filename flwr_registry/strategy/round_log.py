@@ -211,7 +211,8 @@ def log_other_names(num_names: int, num_arrays: int) -> None:
     """Log once a run that the user's names are not as many as a model's arrays."""
     LOGGER.warning(
         "registry: parameter_names has %d names, the model %d arrays: those without a "
-        "name of their own are named by their position. Give the module whose "
+        "name of their own are named by their position; all are so named where there "
+        "are too many names, or one that is a position. Give the module whose "
         "parameters the clients send, or all names in their order.",
         num_names,
         num_arrays,

@@ -85,7 +85,7 @@ class RoundRecorder:
         self._is_given_known = False
         self._is_handed_out = False
         # Arrays of the message API have names.
-        names = None if self._port.is_told_the_end else self.options.names
+        names = None if self._port.speaks_messages else self.options.names
         self._validation = RoundValidation(self.options.validator, names)
         self._model = CurrentModel()
         self._round = RoundProgress()
@@ -122,7 +122,7 @@ class RoundRecorder:
             self.options,
             self._port.class_chain,
             self.tolerate,
-            in_background=self._is_told_the_end or not self._port.is_told_the_end,
+            in_background=self._is_told_the_end or not self._port.speaks_messages,
         )
         ledger: RunLedger | None = None
         with self.tolerate("open the registry"):

@@ -46,9 +46,9 @@ class StrategyPort:
         Makes a model of the strategy's API from stored arrays and the form of tensors.
     looks_at_each_model : bool
         Something of the user's may look at the model of each round, not the last alone.
-    is_told_the_end : bool
-        The strategy's ``start`` returns when a run is over; otherwise only the last
-        hook of each round is known.
+    speaks_messages : bool
+        It is of the message API: its arrays have names, and its ``start`` returns when
+        a run is over; in the legacy API only the last hook of each round is known.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class StrategyPort:
         model_of: Callable[[NpyImages, str], Any],
         *,
         looks_at_each_model: bool,
-        is_told_the_end: bool,
+        speaks_messages: bool,
     ) -> None:
         self._strategy = strategy
         self._options = options
@@ -72,17 +72,17 @@ class StrategyPort:
         self.class_chain = strategy_chain_of(strategy, strategy_class)
         self.model_of = model_of
         self.looks_at_each_model = looks_at_each_model
-        self.is_told_the_end = is_told_the_end
+        self.speaks_messages = speaks_messages
 
     @property
     def aggregate_hook(self) -> str:
         """Name of the hook that a round's model comes through."""
-        return "aggregate_train" if self.is_told_the_end else "aggregate_fit"
+        return "aggregate_train" if self.speaks_messages else "aggregate_fit"
 
     @property
     def may_evaluate_centrally(self) -> bool:
         """Whether a legacy strategy has something to evaluate a model with."""
-        strategy = None if self.is_told_the_end else self._strategy
+        strategy = None if self.speaks_messages else self._strategy
         for _ in range(_DEEPEST_NESTING):
             module = str(getattr(getattr(strategy, "evaluate", None), "__module__", ""))
             is_flower_s = module.partition(".")[0] == "flwr"

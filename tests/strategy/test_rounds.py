@@ -271,6 +271,15 @@ def test_names_that_are_too_few_cost_no_version(database, registry, caplog):
     assert caplog.text.count("parameter_names has 3 names, the model 5 arrays") == 1
 
 
+def test_names_that_are_too_many_leave_all_to_their_positions(
+    database, registry, caplog
+):
+    names = [*NAMES, "more"]
+    run("legacy-FedAvg", database, rounds=1, run="many", parameter_names=names)
+    assert list(registry.load("digits")) == ["0", "1", "2", "3", "4"]
+    assert "all are so named where there are too many names" in caplog.text
+
+
 def test_the_log_says_where_and_one_line_a_round(database, caplog, tmp_path):
     caplog.set_level(logging.INFO, "flwr")
     run("message-FedAvg", database, rounds=2, run="trial")
