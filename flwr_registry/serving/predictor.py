@@ -20,9 +20,16 @@ from flwr_registry.serving.runners import refuse_unsound, runner_of
 from flwr_registry.validation import TensorReference
 from flwr_registry.weights import Weights
 
-__all__ = ["Predict", "Predictor", "production_reference", "refuse_unfit"]
+__all__ = [
+    "MAX_BATCH_BYTES",
+    "Predict",
+    "Predictor",
+    "production_reference",
+    "refuse_unfit",
+]
 
-_MAX_BATCH_BYTES = 64 * 1024 * 1024
+MAX_BATCH_BYTES = 64 * 1024 * 1024
+"""Inputs of more bytes are predicted in parts, unless another number is given."""
 
 Model = Any
 Predict = Callable[[Weights, Any], Any]
@@ -92,7 +99,7 @@ class Predictor:
         storage: str | None = None,
         device: str = "cpu",
         schema: InputSchema | None = None,
-        max_batch_bytes: int = _MAX_BATCH_BYTES,
+        max_batch_bytes: int = MAX_BATCH_BYTES,
         warm_up: bool = True,
     ) -> None:
         if model is not None and predict is not None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from flwr_registry.errors import ModuleMismatchError
 from flwr_registry.registry import ModelRegistry
+from flwr_registry.serving.input_schema import InputSchema
 from flwr_registry.serving.module_factory import name_of
-from flwr_registry.serving.predictor import Predict, Predictor
+from flwr_registry.serving.predictor import MAX_BATCH_BYTES, Predict, Predictor
 
 __all__ = ["PredictorLoader"]
 
@@ -26,9 +27,10 @@ class PredictorLoader:
     ----------
     registry : ModelRegistry
         Where versions are looked up.
-    model, arguments, predict, device
+    model, arguments, predict, device, schema, max_batch_bytes
         As `Predictor` takes them; classes and functions that another process finds by
-        their names, none of ``__main__``.
+        their names, none of ``__main__``, and arguments that JSON gives back as they
+        are: a list, no tuple.
 
     Examples
     --------
@@ -41,6 +43,8 @@ class PredictorLoader:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     predict: Predict | str | None = None
     device: str = "cpu"
+    schema: InputSchema | None = None
+    max_batch_bytes: int = MAX_BATCH_BYTES
 
     def __call__(self, reference: str) -> Predictor:
         """Load a version; raises as `Predictor` does."""
@@ -51,6 +55,8 @@ class PredictorLoader:
             predict=self.predict,
             registry=self.registry,
             device=self.device,
+            schema=self.schema,
+            max_batch_bytes=self.max_batch_bytes,
         )
 
     def described(self) -> dict[str, Any]:
@@ -68,24 +74,40 @@ class PredictorLoader:
             raise ModuleMismatchError(
                 "the registry's storage is an object: open the registry with a URL"
             )
+        arguments = dict(self.arguments)
         try:
-            json.dumps(self.arguments)
+            told = json.loads(json.dumps(arguments))
+            schema = self.schema and self.schema.to_json()
         except (TypeError, ValueError) as error:
-            raise ModuleMismatchError(f"JSON cannot hold arguments: {error}") from error
+            raise ModuleMismatchError(
+                f"JSON cannot hold arguments or schema: {error}"
+            ) from error
+        if told != arguments:
+            # What is tried would not be what is served.
+            raise ModuleMismatchError(
+                f"JSON cannot hold arguments: it makes {told} of {arguments}"
+            )
         return {
             "registry": places,
             "model": _name_or_none(self.model),
-            "arguments": dict(self.arguments),
+            "arguments": arguments,
             "predict": _name_or_none(self.predict),
             "device": self.device,
+            "schema": schema,
+            "max_batch_bytes": self.max_batch_bytes,
         }
 
     @classmethod
     def from_described(cls, described: Mapping[str, Any]) -> PredictorLoader:
         """Open the registry and make the same loader."""
         registry = ModelRegistry(**described["registry"], create=False)
-        others = {name: described[name] for name in ("model", "arguments", "predict")}
-        return cls(registry, **others, device=described["device"])
+        schema = described["schema"]
+        names = ("model", "arguments", "predict", "device", "max_batch_bytes")
+        return cls(
+            registry,
+            **{name: described[name] for name in names},
+            schema=None if schema is None else InputSchema.from_json(schema),
+        )
 
 
 def _name_or_none(found: Any) -> str | None:

@@ -1,11 +1,13 @@
 """Versions tried in a process of their own, before they take over."""
 
+import json
 import logging
 
+import numpy as np
 import pytest
 from serving.networks import Net, as_the_bias_says
 
-from flwr_registry import Predictor
+from flwr_registry import InputSchema, Predictor
 from flwr_registry.errors import PredictionError
 from flwr_registry.serving import PredictorLoader
 from flwr_registry.serving.server_options import ServerOptions
@@ -71,6 +73,16 @@ def test_a_version_is_tried_once_and_a_failing_one_not_at_every_poll(registry, a
     assert tried == ["digits:1.0.0", "digits:1.1.0"]
 
 
+def test_a_process_is_told_all_that_makes_a_predictor(registry, add):
+    schema = InputSchema.of({"other": np.zeros((1, 4), np.float32)})
+    options = {"schema": schema, "max_batch_bytes": 1000}
+    load = PredictorLoader(registry, Net, {"bias": True}, **options)
+    again = PredictorLoader.from_described(json.loads(json.dumps(load.described())))
+    with again.registry:
+        assert (again.schema, again.max_batch_bytes) == (schema, 1000)
+        assert again(add(1).reference).schema == schema
+
+
 def test_what_no_process_can_be_told_is_served_without_trial_and_said(registry, caplog):
     caplog.set_level(logging.INFO, "flwr_registry")
     named = PredictorLoader(registry, Net, {"bias": True})
@@ -81,6 +93,8 @@ def test_what_no_process_can_be_told_is_served_without_trial_and_said(registry, 
         (PredictorLoader(registry, Net()), "has no name"),
         (PredictorLoader(registry, predict=lambda w, x: x), "cannot be found by name"),
         (PredictorLoader(registry, Net, {"bias": object()}), "JSON cannot hold"),
+        (PredictorLoader(registry, Net, {"bias": (3, 4)}), "it makes {'bias': [3, 4]}"),
+        (PredictorLoader(registry, Net, {"bias": {1: 2}}), "it makes {'bias': {'1'"),
     ):
         assert trial_of(load, ServerOptions()) is None
         assert reason in caplog.messages[-1]
