@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from flwr_registry.errors import PredictionError
+from flwr_registry.serving.daemon_executor import DaemonExecutor
 from flwr_registry.serving.input_schema import NamedArrays, named_inputs
 from flwr_registry.serving.predictor import Predictor
 
@@ -79,7 +79,8 @@ class MicroBatcher:
         self._max_queued = max_queued
         self._jobs: deque[_Job] = deque()
         self._arrived = asyncio.Event()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="flwr-registry-predict")
+        self._under_way: Sequence[_Job] = ()
+        self._thread = DaemonExecutor("flwr-registry-predict")
         self._task: asyncio.Task[None] | None = None
         self._is_stopped = False
 
@@ -99,14 +100,25 @@ class MicroBatcher:
         self._refuse_if_stopped()
         self._task = asyncio.create_task(self._work())
 
-    async def stop(self) -> None:
-        """Answer what is under way and what waits, and end; what comes later fails."""
+    async def stop(self, timeout_seconds: float | None = None) -> None:
+        """Answer what is under way and what waits, and end; what comes later fails.
+
+        Parameters
+        ----------
+        timeout_seconds : float, optional
+            How long answers may take; what has none then fails.
+        """
         self._is_stopped = True
         self._arrived.set()
         if self._task is not None:
+            # Those whose callers have gone are not waited for.
+            asked = {job.done for job in (*self._under_way, *self._jobs)}
+            if asked:
+                await asyncio.wait(asked, timeout=timeout_seconds)
+            self._task.cancel()
             await asyncio.wait({self._task})
         self._refuse_waiting()
-        self._pool.shutdown(wait=False)
+        self._thread.shutdown(wait=False)
 
     async def predict(self, inputs: NamedArrays) -> Prediction:
         """Predict for one request.
@@ -148,8 +160,9 @@ class MicroBatcher:
     async def _answer(self, jobs: Sequence[_Job]) -> None:
         loop = asyncio.get_running_loop()
         made: Sequence[Prediction | Exception] = [_stopped()] * len(jobs)
+        self._under_way = jobs
         try:
-            made = await loop.run_in_executor(self._pool, self._predict_all, jobs)
+            made = await loop.run_in_executor(self._thread, self._predict_all, jobs)
         except Exception as error:
             # Whatever it is, those that come after are served.
             made = [error] * len(jobs)

@@ -86,7 +86,7 @@ class ServedModel:
             self.follower.start()
             yield
         finally:
-            await self.batcher.stop()
+            await self.batcher.stop(self.options.shutdown_seconds)
             await asyncio.to_thread(self.follower.stop)
 
     def served(self, name: str, version: str | None) -> Predictor:

@@ -161,6 +161,36 @@ def test_what_is_under_way_and_what_waits_is_answered_at_the_end(slow):
         np.testing.assert_array_equal(outcome.outputs["output"], expected)
 
 
+@pytest.mark.parametrize("has_gone", [False, True])
+def test_the_end_waits_no_longer_than_it_may(slow, has_gone):
+    predictor, working, go_on = slow
+
+    async def work():
+        batcher = MicroBatcher(lambda: predictor)
+        batcher.start()
+        asked = asyncio.create_task(batcher.predict(request_of(0)))
+        await asyncio.to_thread(working.wait, 20)
+        if has_gone:
+            asked.cancel()
+        async with asyncio.timeout(10):
+            await batcher.stop(None if has_gone else 0.1)
+        return await asyncio.gather(asked, return_exceptions=True)
+
+    (outcome,) = asyncio.run(work())
+    wanted = asyncio.CancelledError if has_gone else NotServingError
+    assert isinstance(outcome, wanted)
+    (thread,) = (
+        each
+        for each in threading.enumerate()
+        if each.name.startswith("flwr-registry-predict")
+    )
+    # The process ends all the same.
+    assert thread.daemon
+    go_on.set()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
 def test_what_waits_for_a_batcher_that_never_began_is_told(predictor):
     async def work():
         batcher = MicroBatcher(lambda: predictor)

@@ -1,6 +1,7 @@
 """The server, asked over real sockets."""
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -380,6 +381,23 @@ def test_requests_under_way_are_answered_before_the_server_ends(registry, add):
         time.sleep(0.2)
     asking.join()
     assert answers[0].status_code == 200
+
+
+def test_a_prediction_that_does_not_end_holds_up_no_end(registry, add):
+    registry.promote(add(1).reference)
+
+    def ask():
+        with contextlib.suppress(httpx.HTTPError):
+            httpx.post(address + INFER, json=REQUEST)
+
+    load = slow_predictor(registry, 15)
+    with served(registry, load, shutdown_seconds=1) as (address, made):
+        asking = threading.Thread(target=ask)
+        asking.start()
+        eventually(lambda: made.model.batcher._under_way)
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
+    asking.join()
 
 
 def test_what_a_model_says_when_it_fails_stays_in_the_log(registry, add, caplog):
