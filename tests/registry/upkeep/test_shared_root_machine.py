@@ -36,6 +36,7 @@ from flwr_registry.checkpointing import (
     new_run_folder,
 )
 from flwr_registry.errors import (
+    DuplicateVersionError,
     InvalidStateError,
     ModelNotFoundError,
     NodeNotFoundError,
@@ -245,7 +246,7 @@ class SharedRoot(RuleBasedStateMachine):
         """Export a version of the other registry, and import it."""
         other = self.places["b" if name == "a" else "a"]
         bundle = self.folder / f"{next(VALUES)}.bundle"
-        with suppress(ObjectNotFoundError, *REFUSALS):
+        with suppress(DuplicateVersionError, ObjectNotFoundError, *REFUSALS):
             other.registry.export(other.reference(number), bundle, to="bundle")
             self.places[name].registry.import_bundle(bundle)
 
