@@ -17,7 +17,12 @@ from flwr_registry.registry.database.engines import is_postgresql
 from flwr_registry.registry.rows.column_types import now
 from flwr_registry.registry.rows.governance_db import AuditRow
 from flwr_registry.registry.rows.json_values import dump_json, plain_text, to_json
-from flwr_registry.registry.rows.raw_rows import FIRST, RawRow, raw_page
+from flwr_registry.registry.rows.raw_rows import (
+    FIRST,
+    RawRow,
+    raw_newest,
+    raw_page,
+)
 
 __all__ = [
     "FIRST_HASH",
@@ -40,6 +45,7 @@ RFC_8785 = "rfc8785"
 
 _LOCK = 0x666C7772_61756469
 _FORM = "_form"
+_ALL = 2**62
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _TEXTS = ("action", "actor", "model", "reason", "previous_hash", "entry_hash")
 _TABLE = AuditRow.metadata.tables[AuditRow.__tablename__]
@@ -166,7 +172,7 @@ def append_entry(
         details={**interoperable(to_json(details or {})), _FORM: RFC_8785},
         previous_hash=session.scalar(newest) or FIRST_HASH,
     )
-    row.entry_hash = _entry(row, 0, "").compute_hash()
+    row.entry_hash = _entry(row).compute_hash()
     session.add(row)
     session.flush()
 
@@ -183,7 +189,7 @@ def read_entries(
     limit : int, optional
         At most so many.
     """
-    most = 2**62 if limit is None else limit
+    most = _ALL if limit is None else limit
     rows = raw_page(session, _TABLE, after=after_id, limit=most)
     return [_read(row) for row in rows]
 
@@ -192,12 +198,10 @@ def list_entries(
     session: Session, *, model: str | None, action: str | None, limit: int | None
 ) -> list[AuditEntry]:
     """Entries of a model, of an action, or all of them, newest first."""
-    query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit)
-    if model is not None:
-        query = query.where(AuditRow.model == model)
-    if action is not None:
-        query = query.where(AuditRow.action == action)
-    return [_entry(row, row.id, row.entry_hash) for row in session.scalars(query)]
+    asked = {"model": model, "action": action}
+    wanted = {name: value for name, value in asked.items() if value is not None}
+    rows = raw_newest(session, _TABLE, wanted, limit=_ALL if limit is None else limit)
+    return [_read(row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,11 +284,12 @@ def _read(row: RawRow) -> AuditEntry:
     return AuditEntry(**values)
 
 
-def _entry(row: AuditRow, id: int, entry_hash: str) -> AuditEntry:
+def _entry(row: AuditRow) -> AuditEntry:
+    """Return what a new row is hashed as."""
     details = dict(row.details)
     form = details.pop(_FORM, "")
     return AuditEntry(
-        id=id,
+        id=0,
         timestamp=row.timestamp,
         action=row.action,
         actor=row.actor,
@@ -293,6 +298,6 @@ def _entry(row: AuditRow, id: int, entry_hash: str) -> AuditEntry:
         reason=row.reason,
         details=details,
         previous_hash=row.previous_hash,
-        entry_hash=entry_hash,
+        entry_hash="",
         form=form,
     )

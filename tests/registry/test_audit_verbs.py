@@ -66,6 +66,22 @@ def test_edited_and_removed_entries_are_found(changed, sql, backend, damage):
     assert changed.verify_audit().problems
 
 
+@pytest.mark.parametrize(
+    "damage",
+    ["details = '[1, {'", "timestamp = 'nonsense'"],
+)
+def test_an_edited_entry_is_listed_with_what_it_still_tells(
+    changed, sql, backend, damage
+):
+    if backend != "sqlite":
+        pytest.skip("PostgreSQL holds no such value")
+    guard_off(sql, backend)
+    sql(f"UPDATE model_audit_logs SET {damage} WHERE action = 'promote'")
+    newest = changed.audit(limit=1)[0]
+    assert (newest.action, newest.actor) == ("promote", "ann")
+    assert len(changed.audit("digits")) == len(changed.audit()) == 6
+
+
 def test_the_export_is_all_that_hashes_are_computed_over(changed, tmp_path):
     file = io.StringIO()
     assert changed.export_audit(file) == 6

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from sqlalchemy.types import Double
 
 from flwr_registry.registry.rows.column_types import UtcDateTime
 
-__all__ = ["FIRST", "RawRow", "raw_page", "raw_rows_of"]
+__all__ = ["FIRST", "RawRow", "raw_newest", "raw_page", "raw_rows_of"]
 
 FIRST = -(2**63)
 """Below the id of any row."""
@@ -47,6 +47,15 @@ def raw_page(session: Session, table: Table, *, after: int, limit: int) -> list[
     """Read the rows after one, by their ids."""
     query = f"WHERE id > :after ORDER BY id LIMIT {int(limit)}"
     return _read(session, table, query, {"after": after})
+
+
+def raw_newest(
+    session: Session, table: Table, where: Mapping[str, str], *, limit: int
+) -> list[RawRow]:
+    """Read the rows with these values, newest first."""
+    named = " AND ".join(f"{name} = :{name}" for name in where) or "TRUE"
+    condition = f"WHERE {named} ORDER BY id DESC LIMIT {int(limit)}"
+    return _read(session, table, condition, dict(where))
 
 
 def raw_rows_of(
