@@ -153,10 +153,13 @@ def _check(head: SignedHead, key: PublicKeyTypes, file: Path, place: Path) -> No
 
 
 def _private_key(file: Path) -> PrivateKeyTypes:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
         return load_pem_private_key(_bytes_of(file), password=None)
+    except UnsupportedAlgorithm as error:
+        raise _other_kind(file) from error
     except TypeError as error:
         raise SealError(
             f"the key {file} has a password: give a copy without one, which 'openssl "
@@ -170,10 +173,13 @@ def _private_key(file: Path) -> PrivateKeyTypes:
 
 
 def _public_key(file: Path) -> PublicKeyTypes:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
         return load_pem_public_key(_bytes_of(file))
+    except UnsupportedAlgorithm as error:
+        raise _other_kind(file) from error
     except ValueError as error:
         raise SealError(
             f"{file} is no public key in PEM: 'openssl pkey -in KEY -pubout -out FILE' "
@@ -196,7 +202,7 @@ def _ecdsa() -> ec.ECDSA:
 
 
 def _other_kind(file: Path) -> SealError:
-    return SealError(f"the key {file} is neither Ed25519 nor ECDSA")
+    return SealError(f"the key {file} is neither Ed25519 nor ECDSA on a NIST curve")
 
 
 def missing_heads(heads: Sequence[SignedHead], entries: int) -> list[str]:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from flwr_registry.errors import SealError
 from flwr_registry.registry import audit_reading
+from flwr_registry.registry.signed_heads import read_heads, sign_head
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +140,28 @@ def test_signed_heads_show_that_the_tail_was_cut_or_written_anew(
     changed.archive("digits:1.0.0")
     (other,) = check()
     assert "is not the one that was signed" in other
+
+
+SM2 = """-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqBHM9VAYItBG0wawIBAQQg1JSGV9oqMT8E9Ea2
+BA/G3ocawwQURyafzfru/Eob6GmhRANCAARnR2A+5IL2IxMUCvY/IjTbrKQTGHfV
+ZHKjZqLf0qAwT1Cb6u/TWW7HWUTaGMxH3WWtkdh09aA1oV3rdN3qMRAt
+-----END PRIVATE KEY-----
+-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoEcz1UBgi0DQgAEZ0dgPuSC9iMTFAr2PyI026ykExh3
+1WRyo2ai39KgME9Qm+rv01lux1lE2hjMR91lrZHYdPWgNaFd63Td6jEQLQ==
+-----END PUBLIC KEY-----
+"""
+
+
+def test_a_key_of_another_curve_is_refused(tmp_path):
+    private, public = tmp_path / "key.pem", tmp_path / "key.pub"
+    end = SM2.index("-----BEGIN PUBLIC")
+    private.write_text(SM2[:end]), public.write_text(SM2[end:])
+    with pytest.raises(SealError, match="neither Ed25519 nor ECDSA"):
+        sign_head(1, "0" * 64, private)
+    with pytest.raises(SealError, match="neither Ed25519 nor ECDSA"):
+        read_heads(tmp_path / "heads.jsonl", public)
 
 
 def test_heads_and_keys_that_cannot_be_used(changed, keys, tmp_path):
