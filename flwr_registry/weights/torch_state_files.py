@@ -142,9 +142,7 @@ def answer() -> None:
         file = sys.stdin.buffer
         size_bytes = os.fstat(file.fileno()).st_size
         try:
-            import torch
-
-            torch.set_num_threads(1)
+            _import_torch()
             _bound_this_process(size_bytes)
             content = encode(state_of(file, size_bytes))
         except WeightsFormatError as error:
@@ -155,6 +153,14 @@ def answer() -> None:
         out.write(_WEIGHTS + content.size_bytes.to_bytes(_LENGTH_BYTES, "little"))
         for piece in content:
             out.write(piece)
+
+
+def _import_torch() -> None:
+    try:
+        import torch
+    except ImportError as error:
+        raise WeightsFormatError(f"torch cannot be imported: {error}") from error
+    torch.set_num_threads(1)
 
 
 def _bound_this_process(size_bytes: int) -> None:

@@ -189,3 +189,12 @@ def test_an_archive_with_objects_is_refused():
 def test_a_missing_file_is_an_error_of_the_system(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_model_file(tmp_path / "none.safetensors")
+
+
+def test_a_torch_that_cannot_be_imported_is_not_blamed_on_the_file(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "torch.py").write_text("raise ImportError('no libtorch')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(WeightsFormatError, match="torch cannot be imported: no libt"):
+        read_model_file(torch_file(STATE))
