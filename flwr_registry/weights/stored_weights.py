@@ -25,7 +25,7 @@ __all__ = [
     "verify_stored",
 ]
 
-Room = TypeVar("Room", bytearray, memoryview)
+_Room = TypeVar("_Room", bytearray, memoryview)
 
 
 def save_weights(storage: StorageBackend, key: str, weights: Weights) -> StoredObject:
@@ -108,8 +108,8 @@ def copy_verified(
 
 
 def _filled(
-    make_room: Callable[[int], Room], storage: StorageBackend, stored: StoredObject
-) -> Room:
+    make_room: Callable[[int], _Room], storage: StorageBackend, stored: StoredObject
+) -> _Room:
     """Read an object into room that is made when it is known to have its length."""
     with SlicedDigest() as digest, _reading(storage, stored) as file:
         check_found(storage, stored, file.seek(0, os.SEEK_END))
