@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
@@ -24,6 +25,8 @@ from flwr_registry.shown_text import OneLineLogger
 __all__ = ["ServedModel"]
 
 _LOGGER = OneLineLogger("flwr_registry")
+# A baseline is set seldom, and reading it costs more than a poll does.
+_BASELINE_SECONDS = 60.0
 
 
 class ServedModel:
@@ -58,6 +61,7 @@ class ServedModel:
         self._registry = registry
         self._monitor: DriftMonitor | None = None
         self._unwatched_id: int | None = None
+        self._baseline_read = 0.0
         self.follower = VersionFollower(
             registry,
             followed,
@@ -139,6 +143,7 @@ class ServedModel:
 
     def _watch_drift(self, version: ModelVersion) -> None:
         """Hold what a version is asked against the baseline that it has now."""
+        self._baseline_read = time.monotonic()
         baseline = self._registry.drift_baseline(version.reference)
         if self._monitor is None or not self._monitor.watches(version, baseline):
             self._monitor = DriftMonitor(version, baseline, self._record_drift)
@@ -148,7 +153,8 @@ class ServedModel:
             return
         try:
             # It may have been set, or set anew, since the version is served.
-            self._watch_drift(self._monitor.version)
+            if time.monotonic() - self._baseline_read >= _BASELINE_SECONDS:
+                self._watch_drift(self._monitor.version)
         except RegistryError:
             # The follower tells of a registry that cannot be asked.
             return

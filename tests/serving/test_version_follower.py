@@ -10,6 +10,7 @@ import pytest
 from flwr_registry import Predictor
 from flwr_registry.errors import NoProductionModelError, PredictionError
 from flwr_registry.records import Contribution, RoundFacts, RunProvenance
+from flwr_registry.serving import served_model
 from flwr_registry.serving.served_model import ServedModel
 from flwr_registry.serving.server_options import ServerOptions
 from flwr_registry.serving.version_follower import VersionFollower
@@ -382,7 +383,9 @@ def test_a_registry_that_goes_away_while_a_version_is_tried_ends_no_service(
     assert version_of(follower) == "1.0.0"
 
 
-def test_a_baseline_that_is_set_while_a_version_is_served_is_taken(registry, add):
+def test_a_baseline_that_is_set_while_a_version_is_served_is_taken(
+    registry, add, monkeypatch
+):
     features = np.random.default_rng(1).normal(size=(500, 4)).astype(np.float32)
     registry.promote((made := add(1)).reference)
     served = ServedModel(
@@ -392,6 +395,12 @@ def test_a_baseline_that_is_set_while_a_version_is_served_is_taken(registry, add
         ServerOptions(),
     )
     served.follower.load_first()
+    served._review_drift()
+    with monkeypatch.context() as patched:
+        # Not at each poll.
+        patched.setattr(registry, "drift_baseline", None)
+        served._review_drift()
+    monkeypatch.setattr(served_model, "_BASELINE_SECONDS", 0)
     for scale in (1, 9):
         baseline = served.follower.current.baseline(features * scale)
         registry.set_drift_baseline(made.reference, baseline)
