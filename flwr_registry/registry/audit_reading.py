@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from flwr_registry.errors import SealError
+from flwr_registry.file_modes import create_file
 from flwr_registry.registry.audit_log import (
     AuditCheck,
     AuditEntry,
@@ -101,7 +102,8 @@ def sign_audit_head(key: Path, heads: Path | None) -> Steps[SignedHead]:
 
 def _add_head(head: SignedHead, file: Path) -> None:
     try:
-        with file.open("a", encoding="utf-8") as opened:
+        handle = create_file(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        with open(handle, "a", encoding="utf-8") as opened:
             opened.write(f"{head.line()}\n")
             opened.flush()
             os.fsync(opened.fileno())

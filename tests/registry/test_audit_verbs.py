@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -168,6 +169,7 @@ def test_heads_and_keys_that_cannot_be_used(changed, keys, tmp_path):
     private, public = keys
     heads = tmp_path / "heads.jsonl"
     changed.sign_audit_head(private, heads=heads)
+    assert os.name == "nt" or heads.stat().st_mode & 0o077 == 0
     told = json.loads(heads.read_text())
     for bad in ("{", "[]", "", json.dumps({**told, "entries": 5})):
         heads.write_text(bad)
