@@ -4,7 +4,8 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 APPS = Path(apps.__file__).parent
 RUNNERS = {"simulation": simulation, "deployment": deployment}
+# Simulations of the message API: test_interrupted_runs, and the notebook.
+WAYS = [("deployment", "message"), ("deployment", "legacy"), ("simulation", "legacy")]
 ROUNDS = 3
 
 Record = dict[str, Any]
@@ -48,20 +51,40 @@ print(json.dumps({"versions": rows, "runs": runs}))
 """
 
 
-@pytest.fixture(scope="module", params=RUNNERS)
-def home(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FlowerHome]:
+@pytest.fixture(scope="module")
+def homes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], FlowerHome]]:
     """Give a place where runs can be started; its processes end with the module."""
-    with RUNNERS[request.param](tmp_path_factory.mktemp("flwr")) as running:
-        yield running
+    running: dict[str, FlowerHome] = {}
+    with ExitStack() as processes:
+
+        def home(runner: str) -> FlowerHome:
+            if runner not in running:
+                started = RUNNERS[runner](tmp_path_factory.mktemp(runner))
+                running[runner] = processes.enter_context(started)
+            return running[runner]
+
+        yield home
 
 
-@pytest.fixture(scope="module", params=["message", "legacy"])
-def api(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(scope="module", params=WAYS, ids="-".join)
+def way(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Name the runner and the API of the app."""
+    named: tuple[str, str] = request.param
+    return named
+
+
+@pytest.fixture(scope="module")
+def home(way: tuple[str, str], homes: Callable[[str], FlowerHome]) -> FlowerHome:
+    """Give the place of one run."""
+    return homes(way[0])
+
+
+@pytest.fixture(scope="module")
+def api(way: tuple[str, str]) -> str:
     """Name the API of the app."""
-    name: str = request.param
-    return name
+    return way[1]
 
 
 @pytest.fixture(scope="module")
