@@ -1,10 +1,12 @@
 """Keeps every test away from the home and the settings of the person who runs it."""
 
+import functools
 import os
 import pickle
 import random
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -28,6 +30,7 @@ settings.load_profile("shared")
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session a Flower home of its own; telemetry is read on import."""
     _share_compiled_statements()
+    _share_built_commands()
     home = tempfile.TemporaryDirectory(prefix="flwr-home-")
     config.add_cleanup(home.cleanup)
     os.environ["FLWR_HOME"] = home.name
@@ -56,6 +59,14 @@ def _share_compiled_statements() -> None:
     Engine._compiled_cache = property(lambda engine: shared, ignored)  # type: ignore
     DefaultDialect.__hash__ = lambda self: hash(type(self))  # type: ignore
     DefaultDialect.__eq__ = lambda self, other: type(self) is type(other)  # type: ignore
+
+
+def _share_built_commands() -> None:
+    """Let all calls of the command line share the commands that typer made of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import typer.testing
+    typer.testing._get_command = functools.cache(typer.main.get_command)  # type: ignore
 
 
 def _generator_states() -> dict[str, object]:

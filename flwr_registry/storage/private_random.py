@@ -33,6 +33,7 @@ class _Generator(random.Random):
 _GLOBAL = random.random.__self__  # type: ignore[attr-defined]
 _OWN = _Generator()
 _done: set[str] = set()
+_state_of_modules = (0, "")
 
 
 def give_own_generators() -> None:
@@ -42,6 +43,12 @@ def give_own_generators() -> None:
     draws a pause from it, in whatever thread, changes the model. Only modules that are
     imported already are changed, each once.
     """
+    global _state_of_modules
+    # Modules are thousands, and this is asked for with each storage: a new one is last.
+    state = (len(sys.modules), next(reversed(sys.modules)))
+    if state == _state_of_modules:
+        return
+    _state_of_modules = state
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in _LIBRARIES and name not in _done:
             _done.add(name)
