@@ -24,11 +24,14 @@ from storage.s3_servers import CREDENTIALS, SERVERS
 settings.register_profile(
     "shared", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("quick", settings.get_profile("shared"), max_examples=20)
 settings.load_profile("shared")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the session a Flower home of its own; telemetry is read on import."""
+    if config.getoption("markexpr") == "not slow":
+        settings.load_profile("quick")
     _share_compiled_statements()
     _share_built_commands()
     home = tempfile.TemporaryDirectory(prefix="flwr-home-")

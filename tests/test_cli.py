@@ -176,6 +176,7 @@ def test_lineage_of_a_branch_shows_its_own_line(run):
     assert [line.split()[1] for line in lines[1:]] == ["1.0.0", "1.2.0", "1.2.1"]
 
 
+@pytest.mark.slow
 def test_lineage_of_a_long_line_is_not_deep(tmp_path):
     with ModelRegistry(tmp_path / "registry.db") as registry:
         for value in range(30):

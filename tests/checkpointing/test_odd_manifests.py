@@ -36,6 +36,7 @@ def replace_manifest(storage, manifest):
     files.commit(2, text)
 
 
+@pytest.mark.slow
 def test_a_manifest_is_read_or_refused_whatever_it_says(two):
     manifest = manifest_of(two)
     for place in places_in(manifest):
@@ -71,6 +72,7 @@ def test_the_checkpoint_before_is_taken(two, place, odd, caplog):
         replace_manifest(two, whole)
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=25)
 def test_a_registry_raises_its_own_errors_alone(tmp_path_factory, data):

@@ -177,12 +177,14 @@ def test_a_dead_process_of_this_machine_is_taken_over_at_once(child, take, caplo
     assert "Waiting" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_process_of_this_machine_that_lives_is_not_disturbed(child, take):
     process = child(0.9)
     with pytest.raises(RunHeldError, match=f"process {process.pid} "):
         take()
 
 
+@pytest.mark.slow
 def test_a_paused_process_of_this_machine_is_taken_over_after_its_lease(child, take):
     process = child(0.9)
     os.kill(process.pid, signal.SIGSTOP)
@@ -240,6 +242,7 @@ def test_the_lease_of_a_thread_that_ended_untold_is_released(take, store):
     wait_until(lambda: store.newest().released)
 
 
+@pytest.mark.slow
 def test_what_nobody_holds_any_more_is_over(store):
     def forget():
         lease = RunLease("trial", [store], lease_seconds=60)

@@ -35,6 +35,7 @@ def invoke(*arguments):
     return CliRunner().invoke(app, [str(each) for each in arguments])
 
 
+@pytest.mark.slow
 def test_a_sound_run_ends_with_0(places):
     train(places, [0.5, 0.7, 0.8, 0.85, 0.86, 0.87, 0.87, 0.88])
     told = invoke("drift", "digits", *places)
@@ -42,6 +43,7 @@ def test_a_sound_run_ends_with_0(places):
     assert "digits:1.7.0: nothing gets worse" in told.output
 
 
+@pytest.mark.slow
 def test_a_run_that_gets_worse_ends_with_1_and_says_since_when(places):
     train(places, [0.9] * 8 + [0.6] * 3)
     told = invoke("drift", "digits", *places)
@@ -63,6 +65,7 @@ def test_a_run_that_gets_worse_ends_with_1_and_says_since_when(places):
     assert old.exit_code == 2 and "Page-Hinkley is the only" in old.output
 
 
+@pytest.mark.slow
 def test_a_registered_file_hides_no_run_and_is_none(places):
     train(places, [0.9] * 8 + [0.6] * 3)
     with ModelRegistry(places[1], places[3]) as registry:

@@ -93,7 +93,7 @@ def test_a_place_that_cannot_be_written_is_an_error_without_traceback(
     words = ("export", "digits", str(tmp_path / "folder"), "--overwrite")
     assert "is a folder: choose" in run_command(*words, code=1).stderr
     words = ("export", "digits", str(place), "--to", "huggingface", "--overwrite")
-    assert "no folder" in run_command(*words, code=1).stderr
+    assert "is a file: choose" in run_command(*words, code=1).stderr
     assert sorted(path.name for path in tmp_path.glob(".*")) == []
 
 

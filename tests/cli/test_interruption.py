@@ -78,6 +78,7 @@ def test_while_it_imports_and_while_it_ends(tmp_path, moment):
     assert bool(told) == (moment == "exit")
 
 
+@pytest.mark.slow
 def test_while_it_asks(tmp_path):
     with ModelRegistry(tmp_path / "registry" / "registry.db") as registry:
         run = registry.start_run(RunProvenance("trial", "m"))
@@ -99,6 +100,7 @@ def test_while_it_asks(tmp_path):
     assert process.returncode == 130, errors
 
 
+@pytest.mark.slow
 def test_who_is_told_not_to_heed_it_does_not(tmp_path):
     ModelRegistry(tmp_path / "registry" / "registry.db").close()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

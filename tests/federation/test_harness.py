@@ -26,6 +26,7 @@ def test_seed_and_rounds_decide_the_outcome(entry: Entry) -> None:
     assert len(three.sent) > len(one.sent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", ["message", "legacy"])
 def test_the_catalogue_covers_every_class_that_flower_exports(api: str) -> None:
     stock = {"message": message_stock, "legacy": legacy_stock}[api]

@@ -52,6 +52,7 @@ def test_what_one_registers_the_other_reads(database_url, tmp_path, registry):
     np.testing.assert_array_equal(weights["w"], np.ones(3))
 
 
+@pytest.mark.slow
 def test_many_tasks_share_one_registry(database_url, tmp_path):
     async def work():
         async with AsyncModelRegistry(database_url, tmp_path / "weights") as opened:
@@ -69,6 +70,7 @@ def test_a_missing_registry_is_an_error_of_the_first_verb(tmp_path):
         asyncio.run(opened.models())
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_be_reached_is_our_error(tmp_path):
     async def work():
         async with AsyncModelRegistry(
@@ -135,6 +137,7 @@ def test_byte_work_leaves_the_event_loop_free(database_url, tmp_path, registry):
     assert asyncio.run(work()) == ["digits"]
 
 
+@pytest.mark.slow
 def test_an_awaited_registry_that_is_not_closed_lets_the_process_end(
     database_url, tmp_path, registry
 ):

@@ -66,6 +66,7 @@ def dripped(connection, piece, seconds=0.02):
     return answer_of(connection)
 
 
+@pytest.mark.slow
 def test_silent_connections_lock_nobody_out(serving):
     with serving(max_connections=20, idle_seconds=60) as (connect, client, _):
         silent = [connect() for _ in range(60)]
@@ -171,6 +172,7 @@ def is_answered(made, count=1):
     return counted in made.model.exposed_metrics().decode()
 
 
+@pytest.mark.slow
 def test_an_answer_that_nobody_reads_is_dropped(echoing):
     with echoing(transfer_seconds=0.3, idle_seconds=0.1) as (connect, _, made):
         connection = connect(long_request(), receive_bytes=4096)
@@ -180,6 +182,7 @@ def test_an_answer_that_nobody_reads_is_dropped(echoing):
         assert len(answer_of(connection)) < 6 * SIZE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_pipelined", [False, True])
 def test_a_second_request_keeps_no_answer_that_nobody_reads(echoing, is_pipelined):
     limits = {"max_connections": 3, "transfer_seconds": 0.5}
@@ -195,6 +198,7 @@ def test_a_second_request_keeps_no_answer_that_nobody_reads(echoing, is_pipeline
         assert client.get("/v2/health/live").status_code == 200
 
 
+@pytest.mark.slow
 def test_answers_that_nobody_reads_are_bounded_in_sum(echoing):
     with echoing(max_open_body_bytes=16 * 1024 * 1024) as (connect, client, made):
         held = [connect(long_request(), receive_bytes=4096) for _ in range(4)]
@@ -215,6 +219,7 @@ def test_a_client_that_goes_away_is_no_error_of_the_server(serving, caplog):
     assert "failed" not in caplog.text
 
 
+@pytest.mark.slow
 def test_connections_leave_files_for_the_registry(serving, registry, add, caplog):
     """However many come, the database and the weights can be opened."""
     made = add(2.5)

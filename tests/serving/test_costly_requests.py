@@ -198,6 +198,7 @@ def mutated(draw):
     return document
 
 
+@pytest.mark.slow
 def test_no_mutated_request_makes_the_server_fail(asked):
     """Whatever a field holds, a request is answered or told what is wrong with it."""
     client = asked(max_body_bytes=1_000_000)

@@ -156,6 +156,7 @@ def test_a_long_body_is_refused_before_it_is_read(registry, add, serve):
         )
 
 
+@pytest.mark.slow
 def test_a_token_guards_everything_but_the_probes(registry, add, serve):
     registry.promote(add(1).reference)
     with serve(token="secret") as (address, _):
@@ -203,6 +204,7 @@ def test_promotions_and_rollbacks_are_followed(registry, add, client):
     eventually(lambda: predicted() == (1.5, "1.0.0"))
 
 
+@pytest.mark.slow
 def test_a_version_that_does_not_fit_leaves_the_old_one(registry, add, serve):
     registry.promote(add(1).reference)
     metadata = VersionMetadata(model_config=CONFIG)
@@ -224,6 +226,7 @@ def test_a_version_that_does_not_fit_leaves_the_old_one(registry, add, serve):
         eventually(lambda: state()["state"] == "ready")
 
 
+@pytest.mark.slow
 def test_a_shift_of_what_is_asked_is_found_and_told(registry, add, serve):
     made = add(1)
     registry.promote(made.reference)
@@ -383,6 +386,7 @@ def test_requests_under_way_are_answered_before_the_server_ends(registry, add):
     assert answers[0].status_code == 200
 
 
+@pytest.mark.slow
 def test_a_prediction_that_does_not_end_holds_up_no_end(registry, add):
     registry.promote(add(1).reference)
 

@@ -307,6 +307,7 @@ for options in ({"model": object}, {}):
 """
 
 
+@pytest.mark.slow
 def test_without_torch_the_error_says_how_to_install_it(add, tmp_path):
     add(1)
     command = [sys.executable, "-c", WITHOUT_TORCH]

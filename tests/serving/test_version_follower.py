@@ -238,6 +238,7 @@ def test_a_module_that_ends_its_thread_keeps_no_withdrawn_version(registry, add,
     follower.stop()
 
 
+@pytest.mark.slow
 def test_a_load_that_hangs_keeps_no_withdrawn_version(registry, add):
     released, loads = threading.Event(), []
 

@@ -167,6 +167,7 @@ def test_a_file_that_stalls_is_given_up_and_nothing_more_asked_of_it(name):
     stranger.thawed.set()
 
 
+@pytest.mark.slow
 def test_a_file_whose_end_stalls_does_not_hold_up_its_reader():
     stranger = OpensFrozen("close")
     with soon(), bounded_storage(stranger, TIMEOUT).open("a") as file:
@@ -216,6 +217,7 @@ def test_few_operations_are_stuck_at_a_time(frozen):
     assert list(storage.list("")) == ["first"]
 
 
+@pytest.mark.slow
 def test_a_stuck_operation_holds_up_no_other(tmp_path):
     class StuckAtOne(LocalStorageBackend):
         frozen = Frozen()
@@ -411,6 +413,7 @@ for _ in range(3):
 """
 
 
+@pytest.mark.slow
 def test_the_process_ends_whatever_is_stuck():
     ran = subprocess.run(
         [sys.executable, "-c", ENDS_WITH_STUCK_THREADS],

@@ -54,6 +54,7 @@ class Cut:
             yield piece
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt()])
 def test_an_upload_that_fails_leaves_no_part_behind(storage, error):
     storage.save("a", BytesContent(b"before"))
@@ -104,6 +105,7 @@ def test_bodies_are_signed_where_nothing_else_guards_them(encrypted):
     assert (b"UNSIGNED-PAYLOAD" in sent) is encrypted
 
 
+@pytest.mark.slow
 def test_credentials_are_in_no_message(endpoint):
     wrong = opened(endpoint, "x", key="AKIAWRONG", secret="do-not-tell-this")
     with pytest.raises(StorageError) as caught:

@@ -105,6 +105,7 @@ def mean(metrics):
     return {"eval_acc": sum(m["eval_acc"] for _, m in metrics) / len(metrics)}
 
 
+@pytest.mark.slow
 @deciding
 def test_legacy_names_are_looked_for_in_what_there_is(how, database):
     def wrap(strategy):
@@ -135,6 +136,7 @@ def test_numbers_of_numpy_are_measured(kind, database):
         assert registry.get("digits-app@best").version == "1.3.0"
 
 
+@pytest.mark.slow
 def test_the_best_goes_to_the_best_by_the_metric_of_the_present_run(database):
     def measuring(**values):
         return lambda number, _: MetricRecord(

@@ -233,6 +233,7 @@ def test_a_loop_of_another_strategy_is_told_at_once(database, caplog):
     assert counted(database) == ROUNDS
 
 
+@pytest.mark.slow
 def test_methods_of_an_object_know_the_wrapper_or_the_strategy(database):
     strategy = FedAvg()
     strategy.seen = []

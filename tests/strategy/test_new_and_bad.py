@@ -51,6 +51,7 @@ def grown_in_round_3(arrays, server_round):
 GROWN = reshaping_by(grown_in_round_3)
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("name", ["mask", "unset"])
 def test_nan_beside_what_was_never_finite_is_rejected(
@@ -79,6 +80,7 @@ def test_a_structure_that_changes_later_is_rejected_and_told_with_the_remedy(
     assert "unexpected arrays" in told[0].getMessage()
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_resumed_run_counts_on(api, database, registry, caplog):
     run(GROWN, api, database, rounds=3, run="trial")
@@ -88,6 +90,7 @@ def test_a_resumed_run_counts_on(api, database, registry, caplog):
     assert statuses(registry) == ["candidate"] * 2 + ["failed"] * 2
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_remedies_that_the_log_names_let_it_pass(api, database, registry):
     assert run(GROWN, api, database, on_invalid="record") == bare(GROWN, api)

@@ -60,6 +60,7 @@ def versions(folder, **how):
         ]
 
 
+@pytest.mark.slow
 @each_entry
 def test_a_sound_model_of_another_form_is_a_version_and_its_run_goes_on_exactly(
     case, entry, tmp_path

@@ -97,6 +97,7 @@ def test_no_job_is_lost_between_two_lives_of_the_thread(monkeypatch):
     assert done == list(range(300))
 
 
+@pytest.mark.slow
 def test_a_signal_handler_may_wait_for_it():
     code = """
 import signal, sys, time
@@ -121,6 +122,7 @@ print(len(done) > 10)
     assert (found.stdout.strip(), found.stderr) == ("True", "")
 
 
+@pytest.mark.slow
 def test_what_is_left_is_done_before_the_process_ends(tmp_path):
     code = f"""
 import pathlib, time
@@ -133,6 +135,7 @@ writer.submit(Job("touch", lambda: pathlib.Path({str(tmp_path / "done")!r}).touc
     assert (tmp_path / "done").exists()
 
 
+@pytest.mark.slow
 def test_a_wait_ends_and_the_next_one_is_brief(caplog):
     writer, go, done = BackgroundWriter(0.5), threading.Event(), []
     writer.submit(job(go.wait, "save the model of round 1"))
@@ -172,6 +175,7 @@ def test_a_job_that_rests_is_woken_by_who_waits_for_it():
     assert writer.awaited is Awaited.BY_NOBODY
 
 
+@pytest.mark.slow
 def test_a_job_that_never_ends_does_not_hold_up_the_end_of_the_process():
     code = """
 import threading

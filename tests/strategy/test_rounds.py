@@ -148,6 +148,7 @@ def test_one_nan_is_rejected_named_and_survived(api, database, registry, caplog)
     assert "The last good model stays (digits:1.0.0)" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -248,6 +249,7 @@ def test_an_averaged_counter_is_no_error_and_no_new_architecture(
         assert caplog.text.count("made floats of the integers") == 1
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_model_each_keep_their_own_line(database, registry):
     run("message-FedAvg", database, rounds=2, run="one")
     run("legacy-FedAvg", database, rounds=2, run="two", parameter_names=NAMES)

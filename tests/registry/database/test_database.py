@@ -123,6 +123,7 @@ def test_a_damaged_database_is_named(place):
             opened.latest("digits")
 
 
+@pytest.mark.slow
 def test_a_read_only_database_can_be_read_and_says_why_it_cannot_be_written():
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
@@ -160,6 +161,7 @@ with ModelRegistry(sys.argv[1]) as opened:
     assert "is read-only" in error
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named_and_leaves_the_database_sound(place):
     code = """
 import sys, resource, signal
@@ -207,6 +209,7 @@ def test_a_password_is_never_told(url):
     assert "sesame" not in place_of(make_url(url))
 
 
+@pytest.mark.slow
 def test_an_open_registry_does_not_keep_the_process_alive(database_url, tmp_path):
     code = (
         "import sys; from flwr_registry.registry import ModelRegistry; "
@@ -222,6 +225,7 @@ def test_an_open_registry_does_not_keep_the_process_alive(database_url, tmp_path
     assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
 
 
+@pytest.mark.slow
 def test_a_forked_process_takes_no_connection_of_its_parent(postgresql_server):
     database = Database(make_url(f"{postgresql_server}/postgres"))
 

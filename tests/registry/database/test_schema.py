@@ -119,6 +119,7 @@ def test_eight_processes_create_one_database(empty_database_url, tmp_path):
     ModelRegistry(empty_database_url, tmp_path, create=False).close()
 
 
+@pytest.mark.slow
 def test_a_database_is_made_and_opened_without_alembic(tmp_path):
     url = str(tmp_path / "registry.db")
     for _ in range(2):

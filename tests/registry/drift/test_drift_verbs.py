@@ -40,6 +40,7 @@ def run(registry):
     return made
 
 
+@pytest.mark.slow
 def test_what_was_found_is_listed_newest_first(registry, run):
     version = registry.get("digits:1.3.0")
     (first,) = registry.record_drift("digits", [FINDING], version=version, run=run)
@@ -55,12 +56,14 @@ def test_what_was_found_is_listed_newest_first(registry, run):
         registry.drift_findings("other")
 
 
+@pytest.mark.slow
 def test_a_run_is_judged_by_what_it_measured(registry, run):
     (finding,) = registry.drift("digits")
     assert (finding.subject, finding.since) == ("accuracy", "round 12")
     assert registry.drift_findings("digits") == []
 
 
+@pytest.mark.slow
 def test_without_a_run_of_its_own_the_newest_of_the_model_is_judged(registry, run):
     registry.register(weights_of(0), model="digits")
     registry.start_run(RunProvenance("young", "digits"))

@@ -59,6 +59,7 @@ def alike(found, arrays):
         np.testing.assert_array_equal(found[name], array)
 
 
+@pytest.mark.slow
 @given(arrays=ARRAYS)
 @settings(max_examples=25)
 def test_a_foreign_file_comes_back_byte_for_byte(two_registries, arrays):

@@ -74,6 +74,7 @@ def test_a_copy_of_one_that_joined(at, tmp_path):
     assert withholds_because_of(at("joined"), at("copy"))
 
 
+@pytest.mark.slow
 def test_a_moved_database_goes_on_and_is_seen_by_others(at, tmp_path):
     fill(at("first"))
     fill(at("other"))

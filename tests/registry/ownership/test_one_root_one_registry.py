@@ -117,6 +117,7 @@ def test_an_empty_database_takes_over_what_a_lost_one_had(
         again.register(weights_of(3), model="digits")
 
 
+@pytest.mark.slow
 def test_two_databases_of_one_registry_collect_nothing(
     registry, other, add, root, tmp_path, caplog
 ):
@@ -271,6 +272,7 @@ def test_a_mark_of_odd_text_is_shut_out_like_any(registry, add, root):
         registry.delete_unknown(older_than=timedelta(days=1))
 
 
+@pytest.mark.slow
 def test_awaited_verbs_are_refused_alike(registry, add, root, tmp_path):
     add(1)
 

@@ -195,6 +195,7 @@ def test_no_value_that_nothing_writes_stops_the_doctor(past):
     assert unnoticed_edits(past, values_of, governed_columns()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage",
     [
@@ -219,6 +220,7 @@ def test_rows_that_are_gone_or_added_are_found(past, sql, damage):
     assert findings and all(each.remedy for each in findings)
 
 
+@pytest.mark.slow
 def test_a_finding_says_what_is_wrong_and_who_knows(past, sql):
     sql("UPDATE model_versions SET withdrawn = :no WHERE version = '1.4.0'", no=False)
     (finding,) = past.doctor()

@@ -307,6 +307,7 @@ def test_a_token_of_another_search_is_refused(registry, versions):
     assert registry.search("size > 0", page_size=1, page_token=token).versions
 
 
+@pytest.mark.slow
 def test_a_damaged_token_is_refused(registry, versions):
     for order_by in ("created", "version", "metrics.loss"):
         check_damaged_tokens(registry, order_by)
@@ -357,6 +358,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_texts(registry, add):
     hits = {}
     for number, text in enumerate(HOSTILE):
@@ -400,6 +402,7 @@ def test_later_metrics_are_found(registry, start, add):
     assert found.version == made.version
 
 
+@pytest.mark.slow
 def test_the_awaited_search_finds_the_same(database_url, tmp_path, registry, versions):
     text = (
         "(tags.site ilike '%a%' or size in (1.5, 132) or round < 7 and epsilon > 0.5 "

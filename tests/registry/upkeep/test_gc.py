@@ -85,6 +85,7 @@ def test_the_best_stay(ten):
     assert with_bytes(ten) == ["1.0.0", "1.5.0", "1.6.0", "1.9.0"]
 
 
+@pytest.mark.slow
 def test_what_a_checkpoint_goes_on_from_stays(ten):
     version = ten.get("digits:1.3.0")
     stored = StoredObject(
@@ -107,6 +108,7 @@ def test_removed_bytes_are_told_and_cannot_be_used(ten):
         ten.register(weights_of(3), model="digits", version="1.3.0")
 
 
+@pytest.mark.slow
 def test_what_a_registration_left_goes_when_that_is_old(ten, sql):
     storage = ten.storage
     version = ten.get("digits:1.3.0")
@@ -189,6 +191,7 @@ with ModelRegistry(sys.argv[1], Killed(sys.argv[2])) as registry:
 """
 
 
+@pytest.mark.slow
 def test_killed_between_tombstone_and_bytes_nothing_refers_to_them(
     ten, database_url, tmp_path
 ):
@@ -213,6 +216,7 @@ def test_collecting_is_written_down(ten):
     assert entry.details["versions"] == [f"1.{n}.0" for n in range(1, 9)]
 
 
+@pytest.mark.slow
 def test_only_the_named_model_is_collected(ten):
     for value in range(3):
         ten.register(
@@ -280,6 +284,7 @@ with ModelRegistry(sys.argv[1], Killed(sys.argv[2])) as registry:
 """
 
 
+@pytest.mark.slow
 def test_a_killed_registration_leaves_bytes_that_gc_knows(ten, database_url, tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", KEEPING, database_url, str(tmp_path / "weights")],
@@ -294,6 +299,7 @@ def test_a_killed_registration_leaves_bytes_that_gc_knows(ten, database_url, tmp
     assert len(files(ten)) == 10
 
 
+@pytest.mark.slow
 def test_what_a_checkpoint_of_any_run_names_is_left(ten, sql):
     place = "models/digits/1.98.0/0123456789ab.safetensors"
     stored = ten.storage.save(place, BytesContent(b"12345"))

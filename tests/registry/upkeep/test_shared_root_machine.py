@@ -351,6 +351,7 @@ def run_machine(template, **options):
     run_state_machine_as_test(Here, settings=settings(**quiet, **options))
 
 
+@pytest.mark.slow
 def test_nothing_that_is_needed_is_deleted(sqlite_template):
     run_machine(
         sqlite_template, max_examples=5, stateful_step_count=12, derandomize=True
