@@ -157,6 +157,11 @@ class ModelVersion:
         """The short form that names this version: ``model:version``."""
         return f"{self.model}:{self.version}"
 
+    @property
+    def stored(self) -> StoredObject:
+        """Where its bytes lie, and what they have to be."""
+        return StoredObject(self.storage_path, self.file_size_bytes, self.checksum)
+
 
 @dataclass(frozen=True, slots=True)
 class Lineage:

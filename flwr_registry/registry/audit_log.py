@@ -19,6 +19,7 @@ from flwr_registry.registry.rows.governance_db import AuditRow
 from flwr_registry.registry.rows.json_values import dump_json, plain_text, to_json
 from flwr_registry.registry.rows.raw_rows import (
     FIRST,
+    UNSOUND_VALUE,
     RawRow,
     raw_newest,
     raw_page,
@@ -236,7 +237,7 @@ class AuditCheck:
 def _edited(entry: AuditEntry) -> list[str]:
     try:
         is_sound = entry.compute_hash() == entry.entry_hash
-    except (TypeError, ValueError) as error:
+    except UNSOUND_VALUE as error:
         return [f"entry {entry.id} cannot be checked: {error}"]
     return [] if is_sound else [f"entry {entry.id} was edited"]
 

@@ -20,7 +20,6 @@ from flwr_registry.strategy.round_log import (
     log_secrets_in_clear,
 )
 from flwr_registry.strategy.round_snapshot import EndedRound
-from flwr_registry.strategy.run_history import stored_weights_of
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.state_secrets import secrets_in
 
@@ -73,7 +72,7 @@ class RunCheckpoints:
         """
         state, version = ended.state, ended.model.version.record
         # A version's bytes are not written again.
-        weights = stored_weights_of(version) if version else ended.model.weights
+        weights = version.stored if version else ended.model.weights
         assert state is not None
         assert weights is not None
         self._tell(log_left_out, state.left_out)

@@ -15,7 +15,6 @@ from flwr_registry.records import (
     ModelVersion,
     RoundFacts,
     RoundStatus,
-    StoredObject,
     VersionStatus,
 )
 from flwr_registry.strategy.aggregate import Buffers
@@ -26,13 +25,7 @@ __all__ = [
     "MetricsHistory",
     "RoundVersion",
     "RunHistory",
-    "stored_weights_of",
 ]
-
-
-def stored_weights_of(version: ModelVersion) -> StoredObject:
-    """Return where the weights of a version lie."""
-    return StoredObject(version.storage_path, version.file_size_bytes, version.checksum)
 
 
 @dataclass(slots=True)
@@ -141,7 +134,7 @@ class RunHistory:
             status=status,
             version=version.version if version else None,
             parent=version.parent_version if version else None,
-            weights=stored_weights_of(version) if version else None,
+            weights=version.stored if version else None,
             fingerprint=version.fingerprint if version else "",
             errors=version.validation_errors if version else (),
             contributions=tuple(facts.contributions),

@@ -18,7 +18,6 @@ from flwr_registry.strategy.resumed_model import ResumedModel
 from flwr_registry.strategy.run_history import (
     CurrentModel,
     RoundVersion,
-    stored_weights_of,
 )
 from flwr_registry.strategy.run_ledger import RunLedger
 from flwr_registry.strategy.strategy_port import StrategyPort
@@ -166,7 +165,7 @@ class RunOpening:
         )
 
     def _start_from(self, ledger: RunLedger, version: ModelVersion) -> None:
-        images = load_npy_images(ledger.storage, stored_weights_of(version))
+        images = load_npy_images(ledger.storage, version.stored)
         self.initial_model = self._port.model_of(images, "")
         self._go_on(self.initial_model, images, version, "")
         again = partial(self._port.model_of, images, "")

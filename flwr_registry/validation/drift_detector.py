@@ -15,8 +15,6 @@ from flwr_registry.validation.update_drift import update_findings
 
 __all__ = ["DriftDetector"]
 
-_TEST = "page-hinkley"
-
 # What is spent grows with each round of any run.
 _GROWS_BY_ITSELF = "epsilon"
 
@@ -42,8 +40,6 @@ class DriftDetector:
         What to watch, and whether more or less of it is better; None where the name
         tells. By default every metric whose name does, such as ``val_loss`` and
         ``accuracy``.
-    test : {"page-hinkley"}
-        The sequential test.
     baseline : mapping of str to float, optional
         Hold metrics against these values, such as those of a version in production.
     slack : float
@@ -62,7 +58,6 @@ class DriftDetector:
     """
 
     metrics: Mapping[str, str | None] | None = None
-    test: str = _TEST
     baseline: Mapping[str, float] | None = None
     slack: float = 0.02
     threshold: float = 0.05
@@ -70,12 +65,6 @@ class DriftDetector:
     watch_updates: bool = True
 
     def __post_init__(self) -> None:
-        if self.test != _TEST:
-            raise ValueError(
-                f"{self.test!r} is no test of this release: Page-Hinkley is the only "
-                f"one, so leave test out or say {_TEST!r} (ADWIN was removed, since it "
-                "needs more rounds than federations have)"
-            )
         if self.metrics is not None:
             directions = {
                 name: known_direction(name, direction, f"metrics[{name!r}]")

@@ -6,9 +6,14 @@ import shutil
 import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+from registry.samples import facts_of
+
+from flwr_registry import ModelRegistry
+from flwr_registry.records import RunProvenance
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -41,3 +46,34 @@ def test_replicas_and_batches_use_the_promoted_version(tmp_path):
         r"^Ray Data: 5000 rows by scores:1\.1\.0, ",
     ):
         assert re.search(expected, process.stdout, re.MULTILINE), process.stdout
+
+
+def test_a_replica_gives_up_a_withdrawn_version_and_waits_for_a_silent_registry(
+    tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(EXAMPLE)
+    with warnings.catch_warnings():
+        # Ray has pydantic do what that deprecates.
+        warnings.simplefilter("ignore")
+        from scale_out.__main__ import register_versions
+        from scale_out.serving import Replica
+
+    places = (str(tmp_path / "registry.db"), str(tmp_path / "weights"))
+    with ModelRegistry(*places) as registry:
+        register_versions(registry)
+        like = registry.get("scores@production")
+        version = registry.register(
+            registry.load(like.reference),
+            model="scores",
+            metadata=like.metadata,
+            run=registry.start_run(RunProvenance("trial", "scores")),
+            facts=facts_of(1, "7"),
+        )
+        replica = Replica(*places)
+        replica.reconfigure({"reference": version.reference})
+        replica.check_health()
+        registry.withdraw("7", reason="consent")
+    with pytest.raises(RuntimeError, match="is withdrawn"):
+        replica.check_health()
+    (tmp_path / "registry.db").write_bytes(b"no database" * 100)
+    replica.check_health()

@@ -78,7 +78,6 @@ def test_what_is_spent_in_each_round_is_no_drift():
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"test": "adwin"}, "Page-Hinkley is the only one.*ADWIN was removed"),
         ({"metrics": {"a": "up"}}, "is 'max' or 'min'"),
         ({"metrics": {"speed": None}}, "does not tell"),
         ({"threshold": 0}, "threshold above 0"),

@@ -23,14 +23,16 @@ from scale_out.batches import predict_all
 from scale_out.network import FEATURES, Net
 from scale_out.serving import application
 
+Places = tuple[str, str]
+
 MODEL = "scores"
 ROWS_OF_REQUEST = 64
 CONNECTIONS = 8
 BODY = json.dumps({"inputs": np.ones((ROWS_OF_REQUEST, FEATURES)).tolist()})
 
 
-def register_versions(registry: ModelRegistry) -> tuple[str, str]:
-    """Register two versions, the first in production; return their references."""
+def register_versions(registry: ModelRegistry) -> str:
+    """Register two versions, the first in production; return the second's reference."""
     example = np.ones((1, FEATURES), np.float32)
     described = described_model(Net, inputs={"features": example})
     metadata = VersionMetadata(framework="pytorch", model_config=described)
@@ -39,7 +41,7 @@ def register_versions(registry: ModelRegistry) -> tuple[str, str]:
         torch.manual_seed(seed)
         made.append(registry.register(Net(), model=MODEL, metadata=metadata))
     registry.promote(made[0].reference)
-    return made[0].reference, made[1].reference
+    return made[1].reference
 
 
 async def asked(address: str, seconds: float) -> tuple[float, set[str]]:
@@ -73,20 +75,23 @@ def running_replicas() -> int:
 
 
 def serve_and_measure(
-    first: str, second: str, places: tuple[str, str], port: int, seconds: float
+    registry: ModelRegistry, second: str, places: Places, port: int, seconds: float
 ) -> None:
     """Serve with one and two replicas, follow a promotion, and scale by demand."""
+    first = registry.get(f"{MODEL}@production").reference
     address = f"http://127.0.0.1:{port}/"
     for replicas in (1, 2):
         serve.run(application(first, *places, replicas))
         asyncio.run(asked(address, 1))
         rate, versions = asyncio.run(asked(address, seconds))
         print(f"{replicas} replica(s): {rate:.0f} requests/s by {_names(versions)}")
-    serve.run(application(second, *places, 2))
+    registry.promote(second)
+    promoted = registry.get(f"{MODEL}@production").reference
+    serve.run(application(promoted, *places, 2))
     _, versions = asyncio.run(asked(address, 1))
     print(f"after the promotion: answers by {_names(versions)}")
     serve.delete("default")
-    serve.run(application(second, *places, None))
+    serve.run(application(promoted, *places, None))
     began, before = time.perf_counter(), running_replicas()
     while running_replicas() < 2 and time.perf_counter() - began < 60:
         asyncio.run(asked(address, 1))
@@ -114,10 +119,9 @@ def main() -> None:
         places = (str(folder / "registry.db"), str(folder / "weights"))
         serve.start(http_options={"host": "127.0.0.1", "port": chosen.port})
         with ModelRegistry(*places) as registry:
-            first, second = register_versions(registry)
-            serve_and_measure(first, second, places, chosen.port, chosen.seconds)
+            second = register_versions(registry)
+            serve_and_measure(registry, second, places, chosen.port, chosen.seconds)
             serve.delete("default")
-            registry.promote(second)
             wanted = registry.get(f"{MODEL}@production").reference
         began = time.perf_counter()
         count = predict_all(chosen.rows, folder / "scored", wanted, *places)

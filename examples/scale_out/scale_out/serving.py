@@ -9,8 +9,8 @@ from ray.serve import Application
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from flwr_registry import Predictor
-from flwr_registry.errors import InvalidInputError
+from flwr_registry import ModelRegistry, Predictor
+from flwr_registry.errors import InvalidInputError, RegistryError
 
 MAX_ONGOING = 8
 MAX_QUEUED = 200
@@ -38,6 +38,20 @@ class Replica:
         self._predictor = Predictor(
             config["reference"], registry=self._registry, storage=self._storage
         )
+
+    def check_health(self) -> None:
+        """Ask whether the version may still be used; Ray Serve does so by and by.
+
+        Ray ends a replica that raises, and starts another, which is refused the version
+        too. A registry that does not answer ends none.
+        """
+        try:
+            with ModelRegistry(self._registry, self._storage) as registry:
+                version = registry.get(self._predictor.version.reference)
+        except RegistryError:
+            return
+        if version.withdrawn:
+            raise RuntimeError(f"{version.reference} is withdrawn: serve another one")
 
     async def __call__(self, request: Request) -> Response:
         """Predict for the rows of a request."""

@@ -118,7 +118,7 @@ def write_bundle(
     with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
         archive.writestr(_info(_MANIFEST), manifest)
         with archive.open(_info(_WEIGHTS), "w", force_zip64=True) as file:
-            copy_verified(storage, found.stored, cast(BinaryIO, file))
+            copy_verified(storage, found.version.stored, cast(BinaryIO, file))
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -11,7 +11,6 @@ from flwr_registry.records import (
     ContributionStatus,
     ModelVersion,
     Run,
-    StoredObject,
 )
 from flwr_registry.registry.lineage.lineage import ancestors_of
 from flwr_registry.registry.rows.row_records import run_record, version_record
@@ -36,14 +35,6 @@ class DescribedVersion:
     run: Run | None
     contributions: tuple[Contribution, ...]
     ancestors: tuple[str, ...]
-
-    @property
-    def stored(self) -> StoredObject:
-        """Its bytes, as the storage knows them."""
-        version = self.version
-        return StoredObject(
-            version.storage_path, version.file_size_bytes, version.checksum
-        )
 
     @property
     def nodes(self) -> int:

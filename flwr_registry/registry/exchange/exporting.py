@@ -118,9 +118,9 @@ def _write(
     try:
         match kind:
             case ExportFormat.SAFETENSORS:
-                _write_file(storage, found.stored, path)
+                _write_file(storage, found.version.stored, path)
             case ExportFormat.TORCH:
-                _write_torch(path, load_weights(storage, found.stored))
+                _write_torch(path, load_weights(storage, found.version.stored))
             case ExportFormat.HUGGINGFACE:
                 _write_folder(storage, found, path)
             case ExportFormat.BUNDLE:
@@ -157,6 +157,6 @@ def _write_folder(storage: StorageBackend, found: DescribedVersion, path: Path) 
     config = json.dumps(to_json(config_of(found)), indent=2)
     with whole_folder(path) as folder:
         with (folder / "model.safetensors").open("xb") as file:
-            copy_verified(storage, found.stored, file)
+            copy_verified(storage, found.version.stored, file)
         (folder / "config.json").write_text(config + "\n", encoding="utf-8")
         (folder / "README.md").write_text(model_card(found), encoding="utf-8")

@@ -156,7 +156,7 @@ def _log_files(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         with (Path(folder) / "model.safetensors").open("xb") as file:
-            copy_verified(storage, found.stored, file)
+            copy_verified(storage, found.version.stored, file)
         card = Path(folder) / "README.md"
         card.write_text(model_card(found), encoding="utf-8")
         client.log_artifacts(run_id, folder, "model")

@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flwr_registry.errors import ExportError, InvalidStateError
-from flwr_registry.records import ModelVersion, VersionStatus
+from flwr_registry.errors import ExportError
+from flwr_registry.records import ModelVersion
 from flwr_registry.registry.exchange.described_versions import (
     DescribedVersion,
     describe,
 )
 from flwr_registry.registry.exchange.model_card import config_of, model_card
+from flwr_registry.registry.exchange.unfit_versions import refuse_unfit
 from flwr_registry.registry.exchange.whole_files import check_free, whole_folder
 from flwr_registry.registry.rows.json_values import to_json
 from flwr_registry.registry.steps import Steps, byte_work, read
@@ -72,24 +73,11 @@ def pull(
     """
     path = Path(os.path.abspath(path))
     found = yield from read(partial(describe, reference=parse_reference(reference)))
-    _refuse_unfit(found.version)
+    refuse_unfit(found.version)
     written, kept = yield from byte_work(
         partial(_write, storage, found, path, overwrite)
     )
     return PulledVersion(found.version, path, written, kept)
-
-
-def _refuse_unfit(version: ModelVersion) -> None:
-    if version.withdrawn:
-        raise InvalidStateError(
-            f"{version.reference} is withdrawn: a node that it was trained with took "
-            "its part back, so it is not to be used"
-        )
-    if version.status is VersionStatus.FAILED:
-        raise InvalidStateError(
-            f"{version.reference} failed validation, so it is not to be used: "
-            "'flwr-registry export' writes it for whoever wants to look into it"
-        )
 
 
 def _write(
@@ -115,7 +103,7 @@ def _write(
                 for name in wanted:
                     if name == _WEIGHTS:
                         with (folder / name).open("xb") as file:
-                            copy_verified(storage, found.stored, file)
+                            copy_verified(storage, found.version.stored, file)
                     else:
                         (folder / name).write_bytes(contents[name])
     except OSError as error:
@@ -131,7 +119,7 @@ def _contents(storage: StorageBackend, found: DescribedVersion) -> dict[str, byt
         _CARD: model_card(found).encode(),
     }
     if found.version.fingerprint == Architecture((), opaque=True).fingerprint:
-        weights = load_weights(storage, found.stored)
+        weights = load_weights(storage, found.version.stored)
         booster = next(iter(weights.values())).tobytes()
         # XGBoost's binary JSON has the type of a length in the place of the quote.
         is_text = booster[:2] == b'{"'

@@ -15,11 +15,13 @@ from types import ModuleType
 
 from flwr_registry.errors import ExportError, RegistryError, SealError
 from flwr_registry.extras import how_to_install
-from flwr_registry.records import ModelVersion, StoredObject
+from flwr_registry.records import ModelVersion
+from flwr_registry.registry.exchange.unfit_versions import refuse_unfit
 from flwr_registry.registry.exchange.whole_files import check_free, whole_file
 from flwr_registry.registry.steps import Steps, byte_work, read
 from flwr_registry.registry.versions.queries import find_record
 from flwr_registry.registry.versions.references import parse_reference
+from flwr_registry.registry.versions.removed_bytes import refuse_removed_bytes
 from flwr_registry.storage import StorageBackend
 from flwr_registry.weights import copy_verified
 
@@ -37,8 +39,11 @@ def sign(
         When model-signing is not installed, or the key cannot be used.
     ExportError
         When the place is taken, or cannot be written.
+    InvalidStateError
+        For a version that must not be used, or has no bytes.
     """
     version = yield from _found(reference)
+    refuse_unfit(version)
     check_free(path, overwrite=overwrite)
     yield from byte_work(partial(_sign, storage, version, key, path))
     return version
@@ -62,7 +67,7 @@ def verify_signature(
 
 def _found(reference: str) -> Steps[ModelVersion]:
     wanted = parse_reference(reference)
-    return read(lambda session: find_record(session, wanted))
+    return read(lambda session: refuse_removed_bytes(find_record(session, wanted)))
 
 
 def _sign(
@@ -70,16 +75,15 @@ def _sign(
 ) -> None:
     signing, _ = _model_signing()
     _require(key)
+    try:
+        config = signing.Config().use_elliptic_key_signer(private_key=key)
+    except (TypeError, ValueError) as error:
+        raise SealError(
+            f"{key} cannot sign ({error}): it takes a private key in PEM without a "
+            "password, from 'openssl ecparam -name prime256v1 -genkey -noout -out "
+            "FILE'"
+        ) from error
     with _folder(storage, version) as folder:
-        config = signing.Config()
-        try:
-            config = config.use_elliptic_key_signer(private_key=key)
-        except (TypeError, ValueError) as error:
-            raise SealError(
-                f"{key} cannot sign ({error}): it takes a private key in PEM without a "
-                "password, from 'openssl ecparam -name prime256v1 -genkey -noout -out "
-                "FILE'"
-            ) from error
         try:
             with whole_file(path) as temporary:
                 config.sign(folder, temporary)
@@ -115,14 +119,11 @@ def _verify(
 
 @contextmanager
 def _folder(storage: StorageBackend, version: ModelVersion) -> Iterator[Path]:
-    stored = StoredObject(
-        version.storage_path, version.file_size_bytes, version.checksum
-    )
     with tempfile.TemporaryDirectory(prefix="flwr-registry-") as place:
         folder = Path(place) / f"{version.model}-{version.version}"
         folder.mkdir()
         with (folder / f"{folder.name}.safetensors").open("xb") as file:
-            copy_verified(storage, stored, file)
+            copy_verified(storage, version.stored, file)
         yield folder
 
 

@@ -16,7 +16,6 @@ from flwr_registry.records import (
     ModelVersion,
     Run,
     SettingChange,
-    StoredObject,
     VersionDiff,
     WeightsDiff,
 )
@@ -73,11 +72,7 @@ def _weights_diff(
 ) -> Steps[WeightsDiff | None]:
     if a.bytes_removed_at is not None or b.bytes_removed_at is not None:
         return None
-    stored = [
-        StoredObject(each.storage_path, each.file_size_bytes, each.checksum)
-        for each in (a, b)
-    ]
-    return (yield from byte_work(lambda: compare_stored(storage, *stored)))
+    return (yield from byte_work(lambda: compare_stored(storage, a.stored, b.stored)))
 
 
 def _metric_changes(

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from flwr_registry.errors import IntegrityError, InvalidStateError, StorageError
-from flwr_registry.records import ModelVersion, StoredObject, VersionStatus
+from flwr_registry.records import ModelVersion, VersionStatus
 from flwr_registry.registry.audit_log import append_entry
 from flwr_registry.registry.promotion.gates import PromotionGate
 from flwr_registry.registry.promotion.production import move_production, production_row
@@ -78,10 +78,7 @@ def promote(storage: StorageBackend, request: PromotionRequest) -> Steps[ModelVe
 
 def verify_bytes(storage: StorageBackend, version: ModelVersion) -> Steps[None]:
     """Compare the stored bytes of a version with its SHA-256."""
-    stored = StoredObject(
-        version.storage_path, version.file_size_bytes, version.checksum
-    )
-    return byte_work(lambda: verify_stored(storage, stored))
+    return byte_work(lambda: verify_stored(storage, version.stored))
 
 
 def audited_refusal(

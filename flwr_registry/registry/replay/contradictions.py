@@ -16,7 +16,7 @@ from flwr_registry.registry.replay.expected_rows import ExpectedRows
 from flwr_registry.registry.replay.replayed_log import ReplayedLog
 from flwr_registry.registry.replay.rows_beside import RowsBeside
 from flwr_registry.registry.rows.column_types import Row
-from flwr_registry.registry.rows.raw_rows import FIRST, RawRow, raw_page
+from flwr_registry.registry.rows.raw_rows import FIRST, UNSOUND_VALUE, RawRow, raw_page
 from flwr_registry.registry.steps import Steps, read
 
 __all__ = ["find_contradictions"]
@@ -28,7 +28,6 @@ _REMEDY = (
     "'flwr-registry audit list' shows what was done, and by whom"
 )
 _TABLES = Row.metadata.tables
-_UNSOUND = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def find_contradictions() -> Steps[list[Finding]]:
@@ -117,7 +116,7 @@ class _Look:
         for row in rows:
             subject = f"row {row.id} of {self.table.name}"
             name = None
-            with suppress(*_UNSOUND):
+            with suppress(*UNSOUND_VALUE):
                 name = beside.name_of(row)
             if name is not None:
                 subject = _subject(self.table.name, name)
@@ -134,7 +133,7 @@ class _Look:
             try:
                 for problem in compare(row, state, beside, self._expected):
                     self._tell(subject, problem)
-            except _UNSOUND as error:
+            except UNSOUND_VALUE as error:
                 if not row.problems:
                     self._tell(subject, f"it cannot be compared: {error}")
         self._expected.note_found(self.table.name, found)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from flwr_registry.registry.audit_log import AuditCheck, AuditEntry, read_entries
 from flwr_registry.registry.replay.expected_rows import ExpectedRows
 from flwr_registry.registry.rows.json_values import plain_text
-from flwr_registry.registry.rows.raw_rows import FIRST
+from flwr_registry.registry.rows.raw_rows import FIRST, UNSOUND_VALUE
 from flwr_registry.registry.rows.version_db import VersionRow
 
 __all__ = ["EARLIER", "SOMETIME", "ReplayedLog"]
@@ -79,7 +79,7 @@ class ReplayedLog:
                     if table == VERSIONS:
                         name = f"{entry.model}:{name}"
                     self._update(entry, table, name, seal=str(seal))
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        except UNSOUND_VALUE:
             self.problems.append(
                 f"entry {entry.id} ({entry.action}) does not tell what it should"
             )

@@ -19,10 +19,20 @@ from sqlalchemy.types import Double
 
 from flwr_registry.registry.rows.column_types import UtcDateTime
 
-__all__ = ["FIRST", "RawRow", "raw_newest", "raw_page", "raw_rows_of"]
+__all__ = ["FIRST", "UNSOUND_VALUE", "RawRow", "raw_newest", "raw_page", "raw_rows_of"]
 
 FIRST = -(2**63)
 """Below the id of any row."""
+
+UNSOUND_VALUE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What reading a value that nothing of ours wrote may raise."""
 
 _LISTS = ("errors", "validation_errors")
 

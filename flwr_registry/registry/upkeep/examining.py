@@ -15,6 +15,7 @@ from flwr_registry.registry.replay.contradictions import find_contradictions
 from flwr_registry.registry.rows.column_types import now
 from flwr_registry.registry.rows.governance_db import AliasRow
 from flwr_registry.registry.rows.model_db import ModelRow
+from flwr_registry.registry.rows.raw_rows import UNSOUND_VALUE
 from flwr_registry.registry.rows.version_db import UploadRow, VersionRow
 from flwr_registry.registry.steps import Steps, byte_work, read
 from flwr_registry.registry.upkeep.file_findings import find_in_files
@@ -26,7 +27,6 @@ from flwr_registry.storage import StorageBackend
 __all__ = ["examine"]
 
 _STALE_HOURS = 24
-_UNSOUND = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 def examine(storage: StorageBackend, *, deep: bool) -> Steps[list[Finding]]:
@@ -40,7 +40,7 @@ def examine(storage: StorageBackend, *, deep: bool) -> Steps[list[Finding]]:
     contradictions = yield from find_contradictions()
     try:
         findings = yield from _examine_bytes(storage, deep=deep)
-    except (*_UNSOUND, RegistryError) as error:
+    except (*UNSOUND_VALUE, RegistryError) as error:
         if not contradictions:
             raise
         # What was edited may hold what nothing that looks at it expects.

@@ -17,7 +17,6 @@ from flwr_registry.errors import (
 from flwr_registry.records import (
     BytesState,
     ModelVersion,
-    StoredObject,
     Verification,
     VerificationSummary,
 )
@@ -78,11 +77,8 @@ def _verified(storage: StorageBackend, version: ModelVersion) -> Steps[Verificat
     found = Verification(version.reference, place, BytesState.SOUND)
     if version.bytes_removed_at is not None:
         return replace(found, state=BytesState.REMOVED)
-    stored = StoredObject(
-        version.storage_path, version.file_size_bytes, version.checksum
-    )
     try:
-        yield from byte_work(lambda: verify_stored(storage, stored))
+        yield from byte_work(lambda: verify_stored(storage, version.stored))
     except ObjectNotFoundError as error:
         found = replace(found, state=BytesState.MISSING, problem=str(error))
     except IntegrityError as error:

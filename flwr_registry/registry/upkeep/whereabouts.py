@@ -46,7 +46,7 @@ def find_whereabouts(places: Places, storage: StorageBackend) -> Steps[Whereabou
 
 def _rows(session: Session) -> tuple[Identity, tuple[str, ...], int, int]:
     versions = session.scalar(select(func.count(VersionRow.id))) or 0
-    runs = session.scalar(select(func.count(func.distinct(RunRow.name)))) or 0
+    runs = session.scalar(select(func.count(RunRow.id))) or 0
     return find_identity(session), tuple(list_models(session)), versions, runs
 
 

@@ -51,15 +51,14 @@ def restore_bytes(
     """
     digest = yield from byte_work(partial(digest_of, content))
     refuse_other_bytes(version, digest)
-    stored = StoredObject(
-        version.storage_path, version.file_size_bytes, version.checksum
-    )
-    is_whole = yield from byte_work(partial(_is_whole, storage, stored))
+    is_whole = yield from byte_work(partial(_is_whole, storage, version.stored))
     if is_whole and version.bytes_removed_at is version.damaged_at is None:
         return version
     upload = yield from write(partial(_announce, version=version))
     try:
-        yield from byte_work(partial(_save_unless_whole, storage, stored, content))
+        yield from byte_work(
+            partial(_save_unless_whole, storage, version.stored, content)
+        )
         # Also when cancelled: what is saved now would be bytes without a use.
         finish = partial(_finish, version=version, upload=upload, actor=actor)
         return (yield from write(finish, always=True))

@@ -61,7 +61,4 @@ def _content_of(
     version: ModelVersion, reading: Callable[[StoredObject], Content]
 ) -> Steps[Content]:
     refuse_removed_bytes(version)
-    stored = StoredObject(
-        version.storage_path, version.file_size_bytes, version.checksum
-    )
-    return (yield from byte_work(lambda: reading(stored)))
+    return (yield from byte_work(lambda: reading(version.stored)))

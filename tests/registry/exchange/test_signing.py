@@ -6,8 +6,11 @@ import sys
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from registry.samples import facts_of
 
-from flwr_registry.errors import SealError
+from flwr_registry.errors import InvalidStateError, SealError
+from flwr_registry.records import RunProvenance
+from flwr_registry.retention import LatestN
 
 
 @pytest.fixture
@@ -57,3 +60,22 @@ def test_what_was_signed_is_told_from_all_else(registry, add, sql, keys, tmp_pat
         registry.verify_signature("digits:1.0.0", signature, public)
     with pytest.raises(SealError, match="openssl"):
         registry.sign("digits:1.1.0", public, tmp_path / "other.sig")
+
+
+def test_what_must_not_be_used_or_has_no_bytes_is_not_signed(
+    registry, add, keys, tmp_path
+):
+    private, signature = keys[0], tmp_path / "version.sig"
+    run = registry.start_run(RunProvenance("trial", "digits"))
+    for number in range(1, 4):
+        add(number, run=run, facts=facts_of(number, "5"))
+    registry.gc(LatestN(1))
+    run = registry.start_run(RunProvenance("trial", "cats"))
+    add(3, model="cats", run=run, facts=facts_of(1, "7"))
+    registry.withdraw("7", reason="consent")
+    for reference, why in [("digits:1.1.0", "removed"), ("cats:1.0.0", "withdrawn")]:
+        with pytest.raises(InvalidStateError, match=why):
+            registry.sign(reference, private, signature)
+    with pytest.raises(SealError, match="cannot sign"):
+        registry.sign("digits:1.2.0", keys[1], signature)
+    assert not signature.exists()

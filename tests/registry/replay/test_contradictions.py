@@ -184,6 +184,7 @@ def test_every_edited_column_is_found(past):
 @pytest.mark.slow
 def test_no_value_that_nothing_writes_stops_the_doctor(past):
     odd = (b"\xff\xfe", "\x00", 1e999, -1, "[1, {", '{"a": 1e999}')
+    odd += ("[" * 500 + "]" * 500,)
     turns = itertools.count()
 
     def values_of(column, before):
