@@ -94,7 +94,7 @@ def restore_run(
         return []
     provenance = content.provenance or RunProvenance("unknown", content.model)
     restoring = _Restoring(session, model_id, content, told, stored)
-    run = find_or_start_run(session, provenance)
+    run = find_or_start_run(session, provenance, lacking=told.lost)
     for number, finished in sorted(content.rounds.items()):
         facts, metrics = (
             _facts_of(content, number, finished),

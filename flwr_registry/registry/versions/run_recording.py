@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -130,8 +130,21 @@ def add_run(
     return run_record(row)
 
 
-def find_or_start_run(session: Session, provenance: RunProvenance) -> Run:
-    """Return the run that is known under name and Flower's id, else record it."""
+def find_or_start_run(
+    session: Session, provenance: RunProvenance, *, lacking: Collection[int] = ()
+) -> Run:
+    """Return the run that is known under name and Flower's id, else record it.
+
+    Parameters
+    ----------
+    lacking : collection of int
+        Rounds that shall get a version: a start that has one of them is another start.
+    """
+    has_one = (
+        select(VersionRow.id)
+        .join(RoundRow, RoundRow.id == VersionRow.round_id)
+        .where(RoundRow.run_id == RunRow.id, RoundRow.server_round.in_(lacking))
+    )
     query = (
         select(RunRow)
         .join(ModelRow, ModelRow.id == RunRow.model_id)
@@ -140,6 +153,7 @@ def find_or_start_run(session: Session, provenance: RunProvenance) -> Run:
             RunRow.flwr_run_id == provenance.flwr_run_id,
             ModelRow.name == provenance.model,
             ~RunRow.imported,
+            ~has_one.exists(),
         )
         .order_by(RunRow.id)
         .limit(1)

@@ -98,6 +98,30 @@ def test_what_retention_removed_comes_back_as_removed(tmp_path, again):
         assert new.doctor() == []
 
 
+def test_a_fresh_start_of_a_lost_run_is_another_start(tmp_path):
+    place, root = tmp_path / "registry.db", tmp_path / "weights"
+    came = RunProvenance("trial", "digits")
+
+    def start(registry, *values):
+        run = registry.start_run(came)
+        return [
+            registry.register({"w": [v]}, model="digits", run=run, facts=facts_of(n))
+            for n, v in enumerate(values, start=1)
+        ]
+
+    with ModelRegistry(place, root) as lost:
+        made = start(lost, 1.0, 2.0)
+        CheckpointManager(lost.storage, "trial").save(content_of(made, "trial"))
+    place.unlink()
+    with ModelRegistry(place, root) as new:
+        start(new, 9.0)
+        # The number of its first round is another's now.
+        assert new.rebuild() == ["digits:1.2.0", "digits:1.1.0"]
+        assert new.rebuild() == new.doctor() == []
+        assert [each.provenance.name for each in new.runs()] == ["trial", "trial"]
+        assert new.get("digits:1.1.0").parent_version == "1.2.0"
+
+
 def test_gc_leaves_what_the_database_did_not_write(two):
     path = put(two, UNKNOWN)
     in_a_known_folder = put(two, "models/digits/1.0.0/0123456789ab.safetensors")
