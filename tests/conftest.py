@@ -44,11 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run more processes than there are cores: half of the slow tests' time is waiting.
+    """Run one process more than there are cores: slow tests wait half of their time.
 
     Those that wait are real federations, whose parts poll each other, and deadlines.
     """
-    return 2 * (os.cpu_count() or 1)
+    return (os.cpu_count() or 1) + 1
 
 
 def _share_compiled_statements() -> None:

@@ -93,7 +93,7 @@ def serve_and_measure(
     serve.delete("default")
     serve.run(application(promoted, *places, None))
     began, before = time.perf_counter(), running_replicas()
-    while running_replicas() < 2 and time.perf_counter() - began < 60:
+    while running_replicas() < 2 and time.perf_counter() - began < 180:
         asyncio.run(asked(address, 1))
     print(f"autoscaling: from {before} to {running_replicas()} replicas under load")
 
