@@ -13,11 +13,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    # As __getattr__ finds them; without it, so that a misspelt name is a type error.
+    from flwr_registry import errors as errors
     from flwr_registry.checkpointing import CheckpointManager as CheckpointManager
     from flwr_registry.checkpointing import CheckpointScheduler as CheckpointScheduler
     from flwr_registry.checkpointing import EveryNRounds as EveryNRounds
     from flwr_registry.checkpointing import EverySeconds as EverySeconds
     from flwr_registry.checkpointing import OnImprovement as OnImprovement
+    from flwr_registry.errors import RegistryError as RegistryError
     from flwr_registry.records import ModelVersion as ModelVersion
     from flwr_registry.registry import AsyncModelRegistry as AsyncModelRegistry
     from flwr_registry.registry import BetterThanProduction as BetterThanProduction
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
     from flwr_registry.validation import DriftDetector as DriftDetector
     from flwr_registry.validation import ModelValidator as ModelValidator
     from flwr_registry.weights import Weights as Weights
+
+    __version__: str
 
 _PLACES = {
     "AnyOf": "retention",
@@ -90,15 +95,17 @@ _PLACES = {
 __all__ = sorted(_PLACES)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return import_module("importlib.metadata").version("flwr-registry")
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_PLACES[name] or name}")
-    value = getattr(module, name) if _PLACES[name] else module
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return import_module("importlib.metadata").version("flwr-registry")
+        if name not in _PLACES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = import_module(f"{__name__}.{_PLACES[name] or name}")
+        value = getattr(module, name) if _PLACES[name] else module
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -51,6 +51,23 @@ def test_public_names_are_sorted_and_unique():
     assert flwr_registry.__all__ == sorted(set(flwr_registry.__all__))
 
 
+@pytest.mark.slow
+def test_types_know_every_public_name_and_no_other(tmp_path):
+    known = ", ".join(flwr_registry.__all__)
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"from flwr_registry import {known}, __version__\n"
+        "from flwr_registry import ModelRegistri\n"
+        "from flwr_registry.storage import S3Storage\n"
+        "from flwr_registry.serving import ModelServr\n"
+        "reveal_type(RegistryError('x'))\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", str(program)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=300).stdout
+    assert [int(line.split(":")[1]) for line in told.splitlines()] == [2, 3, 4, 5]
+    assert "errors.RegistryError" in told.splitlines()[-1]
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'Registry'"):
         flwr_registry.Registry  # noqa: B018

@@ -19,10 +19,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # Whoever predicts in process has no need of a web server.
-    if name == "ModelServer":
-        from flwr_registry.serving.model_server import ModelServer
+if not TYPE_CHECKING:
 
-        return ModelServer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        # Whoever predicts in process has no need of a web server.
+        if name == "ModelServer":
+            from flwr_registry.serving.model_server import ModelServer
+
+            return ModelServer
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -57,10 +57,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    # AWS's client takes longer to import than all the rest.
-    if name == "S3StorageBackend":
-        from flwr_registry.storage.s3_storage import S3StorageBackend
+if not TYPE_CHECKING:
 
-        return S3StorageBackend
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        # AWS's client takes longer to import than all the rest.
+        if name == "S3StorageBackend":
+            from flwr_registry.storage.s3_storage import S3StorageBackend
+
+            return S3StorageBackend
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
