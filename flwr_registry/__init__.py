@@ -92,7 +92,7 @@ _PLACES = {
     "errors": "",
 }
 
-__all__ = sorted(_PLACES)
+__all__ = sorted(_PLACES)  # noqa: PLE0605
 
 
 if not TYPE_CHECKING:

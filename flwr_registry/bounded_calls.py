@@ -157,7 +157,7 @@ class _Call(Generic[Result]):
         """Do the work, in a thread that nobody needs to wait for."""
         try:
             self._result = self._context.run(self._work)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             self._error = error
 
     def finish(self) -> None:

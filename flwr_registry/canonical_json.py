@@ -107,7 +107,7 @@ def _number(value: float) -> str:
 
     Python finds the same shortest digits, and only places them in another way.
     """
-    if value != value or value in (float("inf"), float("-inf")):
+    if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124
         raise ValueError(f"JSON holds no {value}")
     if value == 0:
         return "0"

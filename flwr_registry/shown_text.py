@@ -55,7 +55,7 @@ def _text_of(level: int, msg: object, args: tuple[object, ...]) -> str:
     """Return the text of a message; what cannot be shown must not end who logs it."""
     try:
         return logging.LogRecord("", level, "", 0, msg, args, None).getMessage()
-    except Exception:
+    except Exception:  # noqa: BLE001
         if isinstance(msg, str):
             return f"{msg} (its values cannot be shown)"
         return f"{type(msg).__name__} (it cannot be shown)"

@@ -23,7 +23,7 @@ def this_process() -> LeaseHolder:
     with suppress(OSError):
         boot_id = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     with suppress(OSError):
-        namespace = os.readlink(_PROC / "self/ns/pid")
+        namespace = os.readlink(_PROC / "self/ns/pid")  # noqa: PTH115
     with suppress(Exception):
         # It raises one error or another where nobody knows the user's name.
         user = getpass.getuser()

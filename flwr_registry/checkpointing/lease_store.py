@@ -67,7 +67,7 @@ def newest_lease(stores: Sequence[LeaseStore]) -> Seen:
         try:
             found.append(store.newest())
             answering.append(store)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             errors.append(error)
     if not answering:
         raise errors[0]

@@ -80,7 +80,7 @@ def _is_freed_in_time(
         time.sleep(pause)
         try:
             now = newest_lease(stores).newest
-        except Exception:
+        except Exception:  # noqa: BLE001, S112
             # Whether it lives cannot be seen for now.
             continue
         if now is None or now.released or has_ended(now.holder, here):

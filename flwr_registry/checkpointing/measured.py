@@ -42,7 +42,7 @@ def number_of(value: Any) -> float | None:
             return None
         try:
             value = item()
-        except Exception:
+        except Exception:  # noqa: BLE001
             # Of another library: whatever it raises, it has no value now.
             return None
     if isinstance(value, bool) or not isinstance(value, Real):

@@ -155,7 +155,7 @@ class RunLease:
         for store in self._stores:
             try:
                 give_up_in(store, lease)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 _LOGGER.debug("registry: run %s is not released: %s", self._run, error)
 
     def _taken(self) -> Lease:
@@ -214,7 +214,7 @@ class RunLease:
         for store in stores:
             try:
                 is_ours = store.claim(lease)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 errors.append(error)
                 continue
             if not is_ours:
@@ -250,7 +250,7 @@ class RunLease:
                 store.renew(lease)
             except FencedError:
                 raise
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 errors.append(error)
         if len(errors) == len(self._stores):
             raise errors[0]
@@ -279,7 +279,7 @@ def _renew(
             is_in_trouble = False
         except FencedError:
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             if not is_in_trouble:
                 _LOGGER.warning(
                     "registry: the lease of run %s could not be renewed (%s): after "

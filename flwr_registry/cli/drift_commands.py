@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -105,7 +104,7 @@ def drift_baseline(
     """Say what inputs a version is meant for; a server then tells when others come."""
     from flwr_registry.serving.predictor import Predictor
 
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     examples = _examples(inputs)
     with opened_registry(registry, storage) as opened:
         predictor = Predictor(reference, factory, predict=predict, registry=opened)

@@ -50,7 +50,7 @@ def print_versions(versions: Iterable[ModelVersion]) -> None:
 
 _VERSION_CELLS: dict[str, Callable[[ModelVersion], str | Text]] = {
     "version": lambda each: Text(each.version, "bold"),
-    "status": lambda each: status_of(each),
+    "status": lambda each: status_of(each),  # noqa: PLW0108
     "parent": lambda each: each.parent_version or "",
     "#round": lambda each: number(each.server_round),
     "#nodes": lambda each: number(each.num_clients),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -108,7 +108,7 @@ def serve(
 
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.INFO)
     # The app's own module is found when the command runs in its folder.
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     try:
         options = ServerOptions(
             host=host,

@@ -128,7 +128,7 @@ def _masked_value(name: str, value: Any, depth: int, left: Iterator[int]) -> Any
 def _text_of(value: Any) -> str:
     try:
         return value if isinstance(value, str) else str(value)
-    except Exception:
+    except Exception:  # noqa: BLE001
         return MASK
 
 

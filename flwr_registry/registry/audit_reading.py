@@ -103,7 +103,7 @@ def sign_audit_head(key: Path, heads: Path | None) -> Steps[SignedHead]:
 def _add_head(head: SignedHead, file: Path) -> None:
     try:
         handle = create_file(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        with open(handle, "a", encoding="utf-8") as opened:
+        with open(handle, "a", encoding="utf-8") as opened:  # noqa: PTH123
             opened.write(f"{head.line()}\n")
             opened.flush()
             os.fsync(opened.fileno())

@@ -75,7 +75,7 @@ class BlockingRegistry(OpenedRegistry):
             while True:
                 try:
                     result = self._done(step)
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001
                     step = steps.throw(error)
                 else:
                     step = steps.send(result)

@@ -258,7 +258,7 @@ def free_descriptors() -> int | None:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft == resource.RLIM_INFINITY:
             return None
-        return max(0, soft - len(os.listdir("/dev/fd")))
+        return max(0, soft - len(os.listdir("/dev/fd")))  # noqa: PTH208
     except (ImportError, OSError):
         return None
 

@@ -65,7 +65,7 @@ class DaemonExecutor(Executor):
                 continue
             try:
                 result = call()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001
                 future.set_exception(error)
             else:
                 future.set_result(result)

@@ -163,7 +163,7 @@ class MicroBatcher:
         self._under_way = jobs
         try:
             made = await loop.run_in_executor(self._thread, self._predict_all, jobs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # Whatever it is, those that come after are served.
             made = [error] * len(jobs)
         finally:
@@ -230,7 +230,7 @@ class MicroBatcher:
         try:
             fitted = named_inputs(inputs, predictor.schema)
             outputs = predictor.run(fitted)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             return error
         self._observe(predictor, fitted, outputs)
         return Prediction(predictor, outputs)

@@ -40,7 +40,7 @@ def try_and_end(asked: Mapping[str, Any]) -> NoReturn:
     told: dict[str, str] = {}
     try:
         PredictorLoader.from_described(asked["loader"])(asked["reference"])
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001
         text = str(error) or "without a message"
         told = {"error": f"{type(error).__name__}: {text}"[:_LONGEST_TEXT]}
     os.write(answer, json.dumps(told).encode())

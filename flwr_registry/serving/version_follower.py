@@ -206,7 +206,7 @@ class VersionFollower:
             self._failure = ""
         try:
             loaded = self._loaded(wanted)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # A user's module is loaded here, which may raise anything.
             with self._thread.own_turn() as is_own:
                 if is_own:
@@ -256,7 +256,7 @@ class VersionFollower:
             return ""
         try:
             self._on_load(self._untold, True)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             return (
                 f"{self._untold.reference} is served, but what has to follow failed, "
                 f"and is tried again: {type(error).__name__}: {error}"

@@ -43,7 +43,7 @@ def give_own_generators() -> None:
     draws a pause from it, in whatever thread, changes the model. Only modules that are
     imported already are changed, each once.
     """
-    global _state_of_modules
+    global _state_of_modules  # noqa: PLW0603
     # Modules are thousands, and this is asked for with each storage: a new one is last.
     state = (len(sys.modules), next(reversed(sys.modules)))
     if state == _state_of_modules:

@@ -72,7 +72,7 @@ def parts_of(content: Content, size: int) -> Iterator[Part]:
     for piece in content:
         while piece.nbytes >= missing:
             yield Part([*slices, piece[:missing]])
-            piece = piece[missing:]
+            piece = piece[missing:]  # noqa: PLW2901
             slices, missing = [], size
         if piece.nbytes:
             slices.append(piece)

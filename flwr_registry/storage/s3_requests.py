@@ -77,7 +77,7 @@ class S3Requests:
     ) -> None:
         self._fs = file_system
         self._timeout_seconds = timeout_seconds and checked_timeout(timeout_seconds)
-        self._random = random.Random()
+        self._random = random.Random()  # noqa: S311
         self._connecting: asyncio.Task[Any] | None = None
         self.attempts = attempts
 

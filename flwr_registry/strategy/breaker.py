@@ -109,7 +109,7 @@ class _Probing:
         try:
             self._probe()
             self.succeeded = True
-        except BaseException:
+        except BaseException:  # noqa: BLE001
             # What is wrong was said when the place went down.
             self.succeeded = False
         finally:

@@ -99,7 +99,7 @@ class HandOver:
         def answer() -> None:
             try:
                 answers.append(work())
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 errors.append(error)
 
         self._writer.submit(Job(action, answer))

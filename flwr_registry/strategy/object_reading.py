@@ -129,7 +129,7 @@ class _Versioned(dict[str, Any]):
 
 def _read_random(reader: ValueReader, place: Place) -> random.Random:
     is_there = isinstance(place.present, random.Random)
-    generator = place.present if is_there else random.Random()
+    generator = place.present if is_there else random.Random()  # noqa: S311
     generator.setstate(reader.value(place.content, ABSENT, place.path))
     return generator
 

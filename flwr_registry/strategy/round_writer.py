@@ -236,7 +236,7 @@ class BackgroundWriter:
     def _do(self, job: Job) -> None:
         try:
             job.work()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             if self._error is None:
                 self._error = error
             else:

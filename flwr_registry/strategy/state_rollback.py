@@ -89,7 +89,7 @@ class StateSnapshot:
         for undo in self._undo:
             try:
                 undo()
-            except Exception as error:  # the others can still be undone
+            except Exception as error:  # the others can still be undone  # noqa: BLE001
                 self.is_cut = True
                 LOGGER.debug("registry: %s", error)
         if self.is_cut:

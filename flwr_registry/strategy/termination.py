@@ -90,7 +90,7 @@ class Termination:
                 continue
             try:
                 work()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 LOGGER.warning(
                     "registry: could not save the run on SIGTERM: %s", str(error)
                 )

@@ -53,7 +53,7 @@ def do_aloud(action: str, work: Callable[[], Result]) -> Result:
         write_in_this_thread()
         try:
             answers.append(without_exits(work))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             answers.append(error)
         with changed:
             changed.notify_all()

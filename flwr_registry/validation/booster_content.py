@@ -94,7 +94,7 @@ def _content_errors(data: memoryview) -> Iterator[str]:
     try:
         for found in _model_errors(model):
             yield f"the XGBoost model is unsound: {found}"
-    except Exception as error:  # Whatever a client wrote, it is no reason to fail.
+    except Exception as error:  # Whatever a client wrote, it is no reason to fail.  # noqa: BLE001
         yield f"the XGBoost model is unsound: {error}"
 
 

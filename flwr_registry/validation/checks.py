@@ -170,7 +170,7 @@ def _numbers(value: Any) -> list[float]:
         if isinstance(plain, bool | str | bytes):
             return []
         return [float(each) for each in np.ravel(np.asarray(plain, dtype=float))]
-    except Exception:  # Of whatever kind: the conversion is the user's code.
+    except Exception:  # Of whatever kind: the conversion is the user's code.  # noqa: BLE001
         return []
 
 

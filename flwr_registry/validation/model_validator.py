@@ -175,7 +175,7 @@ def _asked(
         return (
             [found] if isinstance(found, str) else [str(each) for each in found or ()]
         )
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         name = getattr(check, "__name__", type(check).__name__)
         return [f"the check {name} failed itself: {type(error).__name__}: {error}"]
 

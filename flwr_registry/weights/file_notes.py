@@ -78,7 +78,7 @@ def checked_dtype(text: Any) -> np.dtype[Any]:
     """
     try:
         dtype = np.dtype(text) if isinstance(text, str) else None
-    except Exception:
+    except Exception:  # noqa: BLE001
         # Of a text from outside numpy's parsers raise errors of many kinds.
         dtype = None
     if dtype is None or dtype.hasobject or dtype.names or dtype.subdtype:

@@ -41,7 +41,7 @@ def canonical(value: object) -> Canonical:
     return _canonical_object(value)
 
 
-def _canonical_object(value: object) -> Canonical:
+def _canonical_object(value: object) -> Canonical:  # noqa: C901
     if isinstance(value, Array):
         return ("Array", value.dtype, tuple(value.shape), _digest(value.data))
     if isinstance(value, Parameters):

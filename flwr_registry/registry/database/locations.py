@@ -207,7 +207,7 @@ class _Resolver:
     def _absolute(self, text: str, kind: str) -> Path:
         if text == "~" or text.startswith(("~/", "~\\")):
             text = str(self._home) + text[1:]
-        if os.path.isabs(text):
+        if os.path.isabs(text):  # noqa: PTH117
             return Path(os.path.normpath(text))
         absolute = Path(os.path.normpath(self._folder / text))
         if self._warns:

@@ -75,10 +75,9 @@ class ReplayedLog:
             if change is not None:
                 change(self, entry)
             for table, seals in entry.details.get("rows", {}).items():
+                prefix = f"{entry.model}:" if table == VERSIONS else ""
                 for name, seal in seals.items():
-                    if table == VERSIONS:
-                        name = f"{entry.model}:{name}"
-                    self._update(entry, table, name, seal=str(seal))
+                    self._update(entry, table, f"{prefix}{name}", seal=str(seal))
         except UNSOUND_VALUE:
             self.problems.append(
                 f"entry {entry.id} ({entry.action}) does not tell what it should"

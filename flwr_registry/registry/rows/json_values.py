@@ -87,6 +87,6 @@ def _python_value(value: Any) -> Any:
         return None
     try:
         plain = tolist()
-    except Exception:
+    except Exception:  # noqa: BLE001
         return None
     return plain if isinstance(plain, _PLAIN) else None
