@@ -25,7 +25,7 @@ from flwr_registry.registry import (
     parse_reference,
 )
 from flwr_registry.retention import LatestN, RetentionPolicy
-from flwr_registry.strategy.resume_point import run_named_in
+from flwr_registry.strategy.resume.resume_point import run_named_in
 from flwr_registry.validation import DriftDetector, ModelValidator
 from flwr_registry.weights import Weights
 

@@ -11,9 +11,9 @@ from typing import Any
 from flwr_registry.masking import recorded_settings
 from flwr_registry.records import RunProvenance
 from flwr_registry.registry import parse_reference
-from flwr_registry.strategy.attributes import attributes_of
 from flwr_registry.strategy.options import RegistryOptions
-from flwr_registry.strategy.strategy_state import is_strategy
+from flwr_registry.strategy.state.attributes import attributes_of
+from flwr_registry.strategy.state.plain_state import is_strategy
 
 __all__ = [
     "provenance_of",

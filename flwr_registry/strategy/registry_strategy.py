@@ -16,21 +16,21 @@ from flwr_registry.masking import RecordConfig
 from flwr_registry.metric_direction import Direction
 from flwr_registry.registry import ModelRegistry, PromotionGate
 from flwr_registry.retention import RetentionPolicy
-from flwr_registry.strategy.attributes import attributes_of
 from flwr_registry.strategy.conversions import parameters_of, record_of
-from flwr_registry.strategy.legacy_strategy import LEGACY_HOOKS
-from flwr_registry.strategy.message_strategy import MESSAGE_HOOKS
+from flwr_registry.strategy.hooks.legacy_hooks import LEGACY_HOOKS
+from flwr_registry.strategy.hooks.message_hooks import MESSAGE_HOOKS
+from flwr_registry.strategy.hooks.shared_hooks import recorder_of, require_outermost
+from flwr_registry.strategy.hooks.wrapper_class import make_wrapper
+from flwr_registry.strategy.hooks.wrapping import wrapping_of
 from flwr_registry.strategy.options import (
     KEEP,
     RegistryOptions,
     options_from_run_config,
 )
-from flwr_registry.strategy.recording import recorder_of, require_outermost
 from flwr_registry.strategy.round_recorder import RoundRecorder
+from flwr_registry.strategy.state.attributes import attributes_of
+from flwr_registry.strategy.state.plain_state import speaks_message_api
 from flwr_registry.strategy.strategy_port import StrategyPort
-from flwr_registry.strategy.strategy_state import speaks_message_api
-from flwr_registry.strategy.wrapper_class import make_wrapper
-from flwr_registry.strategy.wrapping import wrapping_of
 from flwr_registry.validation import DriftDetector, ModelValidator
 
 __all__ = ["RegistryStrategy"]

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from flwr_registry.records import DriftFinding, ModelVersion, RoundFacts, RunProvenance
-from flwr_registry.strategy.resume_point import ResumePoint
+from flwr_registry.strategy.resume.resume_point import ResumePoint
 from flwr_registry.strategy.tolerance import LOGGER
-from flwr_registry.strategy.trouble_log import shown_rounds
 from flwr_registry.strategy.verdict import Consequence
+from flwr_registry.strategy.writing.trouble_log import shown_rounds
 from flwr_registry.weights import Weights
 
 __all__ = [

@@ -17,13 +17,13 @@ from flwr_registry.errors import (
 from flwr_registry.records import MetricSource, RoundFacts
 from flwr_registry.strategy.aggregate import Aggregate, Buffers, same_buffers
 from flwr_registry.strategy.deciding_metrics import DecidingMetrics
-from flwr_registry.strategy.drift_gate import DriftGate
+from flwr_registry.strategy.drift.drift_gate import DriftGate
 from flwr_registry.strategy.metrics_reader import MetricsReader
 from flwr_registry.strategy.options import RegistryOptions
-from flwr_registry.strategy.replay import Replay
-from flwr_registry.strategy.resumed_model import ResumedModel, made_of
+from flwr_registry.strategy.resume.replay import Replay
+from flwr_registry.strategy.resume.resumed_model import ResumedModel, made_of
+from flwr_registry.strategy.resume.run_opening import RunOpening
 from flwr_registry.strategy.round_progress import RoundProgress
-from flwr_registry.strategy.round_registration import JudgedRound
 from flwr_registry.strategy.round_snapshot import RoundSnapshots
 from flwr_registry.strategy.round_validation import RoundValidation
 from flwr_registry.strategy.run_history import (
@@ -31,13 +31,13 @@ from flwr_registry.strategy.run_history import (
     MetricsHistory,
     RoundVersion,
 )
-from flwr_registry.strategy.run_jobs import RunJobs
 from flwr_registry.strategy.run_ledger import RunLedger
-from flwr_registry.strategy.run_opening import RunOpening
 from flwr_registry.strategy.strategy_port import StrategyPort
 from flwr_registry.strategy.tolerance import Tolerance
 from flwr_registry.strategy.unseen_models import UnseenModels
 from flwr_registry.strategy.verdict import Consequence, Verdict
+from flwr_registry.strategy.writing.round_registration import JudgedRound
+from flwr_registry.strategy.writing.run_jobs import RunJobs
 from flwr_registry.weights import Architecture, Weights
 
 __all__ = ["RoundRecorder"]

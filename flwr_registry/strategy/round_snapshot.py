@@ -15,8 +15,8 @@ from flwr_registry.strategy.run_history import (
     RoundVersion,
 )
 from flwr_registry.strategy.run_reference import RunReference
+from flwr_registry.strategy.state.plain_state import StrategyState
 from flwr_registry.strategy.strategy_port import StrategyPort
-from flwr_registry.strategy.strategy_state import StrategyState
 from flwr_registry.strategy.tolerance import Tolerance
 
 __all__ = ["EndedRound", "RoundSnapshots"]

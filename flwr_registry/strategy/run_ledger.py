@@ -31,8 +31,8 @@ from flwr_registry.registry import (
 )
 from flwr_registry.storage import StorageBackend, bounded_storage, storage_from_url
 from flwr_registry.strategy.options import RegistryOptions
-from flwr_registry.strategy.resume_checks import check_initial
-from flwr_registry.strategy.resume_point import ResumePoint, find_resume_point
+from flwr_registry.strategy.resume.resume_checks import check_initial
+from flwr_registry.strategy.resume.resume_point import ResumePoint, find_resume_point
 from flwr_registry.strategy.round_log import (
     log_other_bump,
     log_places,

@@ -15,15 +15,15 @@ from flwr_registry.strategy.aggregate import Buffers
 from flwr_registry.strategy.conversions import buffers_of, weights_of
 from flwr_registry.strategy.options import RegistryOptions
 from flwr_registry.strategy.provenance import provenance_of, strategy_chain_of
-from flwr_registry.strategy.resume_checks import (
+from flwr_registry.strategy.resume.resume_checks import (
     check_accountants,
     objects_without_state,
 )
 from flwr_registry.strategy.round_log import log_objects_without_state
-from flwr_registry.strategy.state_export import beginning_of, export_state
-from flwr_registry.strategy.state_import import import_state
-from flwr_registry.strategy.strategy_state import Beginning, StrategyState
-from flwr_registry.strategy.termination import TERMINATION
+from flwr_registry.strategy.state.exporting import beginning_of, export_state
+from flwr_registry.strategy.state.importing import import_state
+from flwr_registry.strategy.state.plain_state import Beginning, StrategyState
+from flwr_registry.strategy.writing.termination import TERMINATION
 from flwr_registry.weights import NpyImages, Weights
 
 __all__ = ["StrategyPort"]

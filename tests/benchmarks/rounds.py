@@ -29,10 +29,10 @@ from flwr.server.strategy import FedAvg as LegacyFedAvg
 from flwr.serverapp.strategy import FedAvg as MessageFedAvg
 
 from flwr_registry import ModelRegistry, RegistryStrategy
-from flwr_registry.strategy.legacy_strategy import LEGACY_HOOKS
-from flwr_registry.strategy.message_strategy import MESSAGE_HOOKS
+from flwr_registry.strategy.hooks.legacy_hooks import LEGACY_HOOKS
+from flwr_registry.strategy.hooks.message_hooks import MESSAGE_HOOKS
+from flwr_registry.strategy.hooks.wrapping import RecordedHook
 from flwr_registry.strategy.round_validation import RoundValidation
-from flwr_registry.strategy.wrapping import RecordedHook
 
 Hooks = dict[str, RecordedHook]
 

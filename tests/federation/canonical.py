@@ -10,7 +10,7 @@ import numpy as np
 from flwr.app import Array, Message
 from flwr.common import Parameters
 
-from flwr_registry.strategy.attributes import attributes_of
+from flwr_registry.strategy.state.attributes import attributes_of
 
 __all__ = ["Canonical", "canonical", "public_state"]
 

@@ -16,7 +16,7 @@ from flwr.serverapp.strategy import FedAvg
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flwr_registry.strategy.strategy_state import StrategyState
+from flwr_registry.strategy.state.plain_state import StrategyState
 
 __all__ = [
     "KEYS",

@@ -14,8 +14,8 @@ from flwr.common import Parameters, ndarrays_to_parameters
 from flwr_registry import CheckpointManager, RegistryStrategy
 from flwr_registry.checkpointing import restore_random_state
 from flwr_registry.storage import LocalStorageBackend
-from flwr_registry.strategy.state_import import import_state
-from flwr_registry.strategy.strategy_state import StrategyState
+from flwr_registry.strategy.state.importing import import_state
+from flwr_registry.strategy.state.plain_state import StrategyState
 
 ROUNDS = 3
 

@@ -21,7 +21,7 @@ from flwr_registry import ModelRegistry, RegistryStrategy
 from flwr_registry.checkpointing import CheckpointManager
 from flwr_registry.errors import StorageError
 from flwr_registry.storage import LocalStorageBackend
-from flwr_registry.strategy import round_writer
+from flwr_registry.strategy.writing import background_writer
 
 pytestmark = pytest.mark.slow
 
@@ -264,8 +264,8 @@ def test_a_checkpoint_holds_the_state_of_its_round(gated, database):
 @pytest.fixture
 def impatient(monkeypatch):
     """Let nobody wait a second for a writer that is known to be stuck."""
-    monkeypatch.setattr(round_writer, "_BRIEF_SECONDS", 0.05)
-    monkeypatch.setattr(round_writer, "_MARGIN_SECONDS", 0.05)
+    monkeypatch.setattr(background_writer, "_BRIEF_SECONDS", 0.05)
+    monkeypatch.setattr(background_writer, "_MARGIN_SECONDS", 0.05)
 
 
 def test_no_more_than_two_models_are_held_while_one_is_stuck(

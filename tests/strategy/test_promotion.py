@@ -11,7 +11,7 @@ from flwr_registry import (
     MetricAtLeast,
     RegistryStrategy,
 )
-from flwr_registry.strategy.run_promotion import promote
+from flwr_registry.strategy.writing.run_promotion import promote
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,1 @@
+"""A run that gets worse is noticed, and what follows from that."""

@@ -1,0 +1,1 @@
+"""What is recorded at each hook of a strategy, in both of Flower's APIs."""

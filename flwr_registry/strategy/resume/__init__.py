@@ -1,0 +1,1 @@
+"""How a run begins: anew, from a version, or after a checkpoint."""
