@@ -62,7 +62,7 @@ print("trained to the end", flush=True)
 
 def serve(api, place, before):
     """Run a plain Python server that gets SIGTERM in its third round."""
-    tests = Path(__file__).parents[1]
+    tests = Path(__file__).parents[2]
     package = Path(flwr_registry.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": f"{package}{os.pathsep}{tests}"}
     return subprocess.run(
