@@ -59,7 +59,12 @@ def _statements(dialect_name: str) -> tuple[str, ...]:
 
     # It knows in which order tables stand that refer to each other.
     engine = create_mock_engine(f"{dialect_name}://", note)
-    for made in (metadata, _REVISION.metadata):
+    # Constraints of a circle remember that an ALTER made them: SQLite, which knows none,
+    # would leave them out of the tables.
+    own = MetaData(naming_convention=metadata.naming_convention)
+    for table in metadata.tables.values():
+        table.to_metadata(own)
+    for made in (own, _REVISION.metadata):
         made.create_all(engine, checkfirst=False)
     guards = POSTGRESQL_GUARDS if dialect_name == "postgresql" else SQLITE_GUARDS
     stamp = f"INSERT INTO {_REVISION.name} (version_num) VALUES ('{HEAD}')"
