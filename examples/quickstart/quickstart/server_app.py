@@ -1,11 +1,12 @@
 """The server's side: federated averaging, with every round registered."""
 
+import torch
 from flwr.app import ArrayRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 
 from flwr_registry import RegistryStrategy
-from quickstart.task import Net, load_held_out_data, test
+from quickstart.task import SEED, Net, load_held_out_data, test
 
 app = ServerApp()
 
@@ -13,6 +14,7 @@ app = ServerApp()
 @app.main()
 def main(grid: Grid, context: Context) -> None:
     """Run the federation."""
+    torch.manual_seed(SEED)
     strategy = RegistryStrategy.from_context(context, FedAvg())
     strategy.start(
         grid=grid,
