@@ -59,8 +59,8 @@ def _statements(dialect_name: str) -> tuple[str, ...]:
 
     # It knows in which order tables stand that refer to each other.
     engine = create_mock_engine(f"{dialect_name}://", note)
-    # Constraints of a circle remember that an ALTER made them: SQLite, which knows none,
-    # would leave them out of the tables.
+    # Constraints of a circle remember that an ALTER made them: SQLite, which has none
+    # for that, would leave them out of the tables.
     own = MetaData(naming_convention=metadata.naming_convention)
     for table in metadata.tables.values():
         table.to_metadata(own)
