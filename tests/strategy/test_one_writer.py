@@ -254,6 +254,7 @@ def test_one_that_was_killed_is_gone_on_with_at_once(tmp_path, child, caplog):
     process, wait_for = child(lease_seconds=600, seconds_a_round=1)
     wait_for("2")
     process.kill()
+    process.wait()
     caplog.set_level(logging.INFO)
     start(tmp_path, 4)
     assert "that process is dead" in caplog.text
