@@ -4,6 +4,7 @@ import functools
 import os
 import pickle
 import random
+import signal
 import sys
 import tempfile
 import warnings
@@ -80,6 +81,14 @@ def _generator_states() -> dict[str, object]:
     if (torch := sys.modules.get("torch")) is not None:
         states["torch"] = torch.get_rng_state().numpy().tobytes()
     return states
+
+
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """Undo what a shell does to background jobs, which processes begun here inherit."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -34,12 +34,7 @@ if moment == "exit":
 """
 
 
-@pytest.fixture(autouse=True)
-def heeded():
-    """Undo what a shell does to background jobs, which processes begun here inherit."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("heeded_interrupts")
 
 
 def start(folder, moment, *words, stdin=subprocess.DEVNULL):
